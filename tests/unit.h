@@ -14,7 +14,7 @@ struct test_result {
 
 struct test_case {
     const char *name;
-    void (*run)(struct test_result *result_);
+    void (*run)(struct test_result *result);
 };
 
 // TEST(a_sentence_about_what_holds) { CHECK(...); }

@@ -1,0 +1,217 @@
+# Builds farsock. `make help` lists the targets; files are found by wildcard, so
+# a new source needs no change here.
+# SPDX-License-Identifier: MIT
+#
+#   V=1              show commands
+#   SAN=address      with ASan and UBSan, into build/san-address
+#   SAN=thread       with TSan, into build/san-thread
+#   CC=clang         into build/clang
+#   EXTRA_CFLAGS=... added to every compilation and link
+
+VERSION := 0.1.0
+SOVERSION := 0
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# As many jobs as processors, unless the command line has -j: that one wins.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+AR ?= ar
+
+V ?= 0
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-7s %s\n' '$(1)' '$(2)'
+else
+Q :=
+say =
+endif
+
+empty :=
+space := $(empty) $(empty)
+comma := ,
+
+# Each variant has its own tree with bin/, lib/ and test/: no two clobber each
+# other. The compiler's name may carry a path or a wrapper (ccache clang).
+variant := $(if $(SAN),san-$(SAN)) $(filter-out gcc cc,$(notdir $(lastword $(CC))))
+variant := $(subst $(space),-,$(strip $(variant)))
+B := build$(if $(variant),/$(variant))
+
+SAN_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=all
+SAN_FLAGS_thread := -fsanitize=thread
+ifneq ($(SAN),)
+ifeq ($(SAN_FLAGS_$(SAN)),)
+$(error SAN is address or thread, not "$(SAN)")
+endif
+SAN_FLAGS := $(SAN_FLAGS_$(SAN)) -fno-omit-frame-pointer
+endif
+
+WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
+CFLAGS := -std=c11 -O2 -g $(WARN) -fPIC $(SAN_FLAGS) $(EXTRA_CFLAGS)
+CPPFLAGS := -Iinclude -Isrc -I. -Itests -DFARSOCK_VERSION='"$(VERSION)"'
+LDFLAGS := $(SAN_FLAGS) $(EXTRA_CFLAGS) $(EXTRA_LDFLAGS)
+HOSTED := -D_GNU_SOURCE -pthread
+
+# src/ is freestanding C11, except for its tests.
+dialect = $(if $(filter-out %_test.c,$(filter src/%,$(1))),,$(HOSTED))
+
+# --- What there is ---------------------------------------------------------
+
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+no_tests = $(filter-out %_test.c,$(wildcard $(1)))
+
+LIB_SRC := $(call no_tests,src/wire/*.c src/ring/*.c src/near/*.c \
+    ports/posix/*.c)
+DAEMON_SRC := $(call no_tests,daemon/*.c)
+TOOLS_SRC := $(call no_tests,tools/*.c)
+PRELOAD_SRC := $(call no_tests,preload/*.c)
+SYSTEM_SRC := $(wildcard tests/system/*.c)
+BENCH_SRC := $(wildcard bench/*.c)
+UNIT_SRC := $(wildcard $(addsuffix *_test.c,src/wire/ src/ring/ src/near/ \
+    ports/posix/ daemon/ tools/ preload/))
+
+LIB := $(B)/lib/libfarsock.a
+SHLIB := $(B)/lib/libfarsock.so.$(SOVERSION)
+PRELOAD := $(if $(PRELOAD_SRC),$(B)/lib/libfarsock-preload.so)
+FARSOCKD := $(if $(DAEMON_SRC),$(B)/bin/farsockd)
+TOOL := $(if $(TOOLS_SRC),$(B)/bin/farsock)
+UNIT := $(addprefix $(B)/test/,$(subst /,_,$(UNIT_SRC:.c=)))
+SYSTEM := $(patsubst tests/system/%.c,$(B)/test/system/%,$(SYSTEM_SRC))
+BENCH := $(patsubst bench/%.c,$(B)/bench/%,$(BENCH_SRC))
+PRODUCTS := $(if $(LIB_SRC),$(LIB) $(SHLIB) $(B)/lib/libfarsock.so) \
+    $(FARSOCKD) $(TOOL) $(PRELOAD)
+
+INIH_CFLAGS := $(shell pkg-config --cflags inih 2>/dev/null)
+INIH_LIBS := $(shell pkg-config --libs inih 2>/dev/null || echo -linih)
+
+# --- Targets ---------------------------------------------------------------
+
+.PHONY: all products unit tests-build bench-build clean help FORCE
+
+all: products micropython ## Build everything (the default)
+
+products: $(PRODUCTS)
+
+unit: $(UNIT) $(B)/test/unit.list
+
+bench-build: $(BENCH)
+
+tests-build: all unit $(SYSTEM)
+
+clean: ## Remove what was built, and the MicroPython tree
+	$(call say,RM,build)
+	$(Q)rm -rf build
+
+help: ## Show this list
+	@echo 'usage: make [TARGET] [V=1] [SAN=address|thread] [CC=clang]'
+	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' $(MAKEFILE_LIST) | sort \
+	    | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
+
+# --- Compile and link ------------------------------------------------------
+
+# These change when the flags or the list of sources do, and what depends on
+# them is then rebuilt; otherwise they keep their time.
+write_if_changed = \
+    $(file >$@.new,$(1))@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(B)/obj/flags: FORCE | $(B)/obj
+	$(call write_if_changed,$(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS))
+
+$(B)/obj/sources: FORCE | $(B)/obj
+	$(call write_if_changed,$(LIB_SRC) $(DAEMON_SRC) $(TOOLS_SRC) $(PRELOAD_SRC))
+
+$(B)/test/unit.list: FORCE | $(B)/test
+	$(call write_if_changed,$(notdir $(UNIT)))
+
+$(B)/obj $(B)/test:
+	@mkdir -p $@
+
+# The build begins with naming missing packages, once, instead of with a
+# compiler's message about a header.
+$(B)/obj/%.o: %.c $(B)/obj/flags | packages
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) $(call dialect,$<) $(DIR_CFLAGS) \
+	    -MMD -MP -c -o $@ $<
+
+$(B)/obj/daemon/%.o: DIR_CFLAGS = $(INIH_CFLAGS)
+
+LIB_OBJ := $(call obj,$(LIB_SRC))
+FAR_OBJ := $(call obj,$(filter src/wire/% src/ring/%,$(LIB_SRC)))
+DAEMON_OBJ := $(call obj,$(DAEMON_SRC))
+TOOLS_OBJ := $(call obj,$(TOOLS_SRC))
+PRELOAD_OBJ := $(call obj,$(PRELOAD_SRC))
+MAP := $(wildcard src/libfarsock.map)
+
+$(LIB): $(LIB_OBJ) $(B)/obj/sources
+	$(call say,AR,$@)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(LIB_OBJ)
+
+# A sanitizer's run time is the program's, so only a plain build can insist
+# that nothing is undefined.
+$(SHLIB): $(LIB_OBJ) $(B)/obj/sources $(MAP)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared -Wl,-soname,libfarsock.so.$(SOVERSION) \
+	    $(if $(MAP),-Wl$(comma)--version-script=$(MAP)) \
+	    $(if $(SAN),,-Wl$(comma)-z$(comma)defs) \
+	    $(LDFLAGS) -o $@ $(LIB_OBJ) -pthread
+
+$(B)/lib/libfarsock.so: $(SHLIB)
+	$(Q)ln -sf $(<F) $@
+
+$(PRELOAD): $(PRELOAD_OBJ) $(LIB)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $(LDFLAGS) -o $@ $(PRELOAD_OBJ) $(LIB) -pthread -ldl
+
+define link
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) -pthread $(LIBS)
+endef
+
+$(FARSOCKD): LIBS = $(INIH_LIBS)
+$(FARSOCKD): $(DAEMON_OBJ) $(FAR_OBJ) $(B)/obj/sources
+	$(link)
+
+$(TOOL): $(TOOLS_OBJ) $(LIB) $(B)/obj/sources
+	$(link)
+
+# A test of a program's module sees all of that program but its main().
+define unit_rule
+$(B)/test/$(subst /,_,$(1:.c=)): $(call obj,$(1)) $(2) $(LIB) $(B)/obj/sources
+	$$(link)
+endef
+$(foreach t,$(filter src/% ports/%,$(UNIT_SRC)),$(eval $(call unit_rule,$(t))))
+$(foreach d,daemon tools preload,\
+    $(foreach t,$(filter $(d)/%,$(UNIT_SRC)),$(eval $(call unit_rule,$(t),\
+        $(filter-out %/main.o,$(call obj,$(call no_tests,$(d)/*.c)))))))
+$(B)/test/daemon_%: LIBS = $(INIH_LIBS)
+$(B)/test/preload_%: LIBS = -ldl
+
+$(SYSTEM): $(B)/test/system/%: $(B)/obj/tests/system/%.o $(LIB)
+	$(link)
+
+$(BENCH): $(B)/bench/%: $(B)/obj/bench/%.o $(LIB)
+	$(link)
+
+include $(wildcard mk/*.mk)
+
+# Without the MicroPython rules there is no micropython target to make.
+ifeq ($(wildcard mk/micropython.mk),)
+.PHONY: micropython
+micropython:
+endif
+
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(DAEMON_OBJ) $(TOOLS_OBJ) \
+    $(PRELOAD_OBJ) $(call obj,$(UNIT_SRC) $(SYSTEM_SRC) $(BENCH_SRC)))

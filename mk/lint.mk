@@ -1,0 +1,27 @@
+# Static checks. What they are is in scripts/lint and scripts/check-rules.
+# SPDX-License-Identifier: MIT
+
+.PHONY: lint tidy format
+
+lint: ## Run every static check (format, rules, clang-tidy, cppcheck, ...)
+	@scripts/deps install build lint
+	+@scripts/lint
+
+format: ## Format the C files as .clang-format says
+	@git ls-files -co --exclude-standard -- '*.c' '*.h' \
+	    | xargs -r clang-format-14 -i
+
+# A file is looked at again when its object is newer: the object knows which
+# headers it was made from.
+TIDY_SRC := $(LIB_SRC) $(DAEMON_SRC) $(TOOLS_SRC) $(PRELOAD_SRC) $(UNIT_SRC) \
+    $(SYSTEM_SRC) $(BENCH_SRC)
+TIDY := $(patsubst %.c,$(B)/tidy/%.ok,$(TIDY_SRC))
+
+tidy: $(TIDY)
+
+$(B)/tidy/%.ok: %.c $(B)/obj/%.o .clang-tidy
+	$(call say,TIDY,$<)
+	@mkdir -p $(@D)
+	$(Q)clang-tidy-14 --quiet --warnings-as-errors='*' $< -- -std=c11 \
+	    $(CPPFLAGS) $(call dialect,$<) $(WARN) 2>/dev/null
+	@touch $@

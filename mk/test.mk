@@ -1,0 +1,29 @@
+# Running things: the demonstration, the tests, the benchmark.
+# SPDX-License-Identifier: MIT
+
+.PHONY: run test test-full bench
+
+# Each step is a make of its own: what a build finds must be installed first.
+run: ## Run the first example over a link on this machine
+	@scripts/deps install build test
+	+@$(MAKE) all
+	@scripts/run-demo
+
+test: ## Run the tests (T=pattern: only those whose name matches)
+	@scripts/deps install build test
+	@scripts/deps install lint || echo 'going on without: lint will skip'
+	+@$(MAKE) tests-build
+	+@$(MAKE) SAN=address unit
+	+@tests/run $(if $(T),'$(T)')
+
+test-full: ## Run everything at full size, also under ASan, UBSan and TSan
+	@scripts/deps install build test lint
+	+@$(MAKE) tests-build
+	+@$(MAKE) SAN=address tests-build
+	+@$(MAKE) SAN=thread tests-build
+	+@tests/run --full $(if $(T),'$(T)')
+
+bench: ## Print the figures of docs/performance.md for this machine
+	@scripts/deps install build
+	+@$(MAKE) all bench-build
+	@bench/run
