@@ -1,0 +1,164 @@
+// The near library: BSD sockets whose network is on the far core.
+// SPDX-License-Identifier: MIT
+#ifndef FARSOCK_FARSOCK_H
+#define FARSOCK_FARSOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "farsock/errors.h"
+#include "farsock/port.h"
+#include "farsock/proto.h"
+#include "farsock/wire.h"
+
+// Conventions. Results >= 0 are answers, < 0 are FAR_E... (lookups: FAR_EAI_).
+// Constants are the protocol's (proto.h), not the host's. A socket is a handle
+// >= 0; a closed one is FAR_EBADF for ever (handles carry a generation).
+//
+// deadline_ns is absolute, on the port's clock: FAR_NOWAIT (0) never waits and
+// gives FAR_EAGAIN (connect: FAR_EINPROGRESS); FAR_FOREVER waits as long as
+// SO_RCVTIMEO or SO_SNDTIMEO allow (then FAR_EAGAIN, as natively); any other
+// gives FAR_ETIMEDOUT when it has passed. Every call that can wait may give
+// FAR_EINTR if the port says that it was interrupted; nothing has been lost,
+// and the call can be made again.
+//
+// Any call: FAR_EBADF (not a socket of this link). When far is gone: data that
+// had arrived is still read, then FAR_ECONNRESET once and end of file; calls
+// that need far give FAR_ENETDOWN. All calls may be made from any task, on one
+// socket at the same time, but not from an interrupt (those marked [I] may).
+#define FAR_NOWAIT  0u
+#define FAR_FOREVER UINT64_MAX
+
+struct far_link;
+
+// --- Link ---
+
+// Bytes of private memory a link with this layout needs (aligned as
+// max_align_t), and its initialisation in mem, which must stay until
+// far_link_down() and the last call returned. region: the mapped shared memory;
+// its layout is read from the far part once, into private memory, and checked.
+// Returns the link or NULL with *err set: FAR_EBADMSG (layout), FAR_ELINKPROTO
+// (version).
+size_t far_link_size(const struct far_layout *layout);
+struct far_link *far_link_init(void *mem, void *region, uint64_t region_bytes,
+    const struct far_layout *layout, const struct far_port *port, void *ctx,
+    int *err);
+
+// Tells the library that far is gone (a port whose wait() cannot say so). Wakes
+// every waiter. Idempotent.
+void far_link_down(struct far_link *l);
+
+// True until far is known to be gone.
+bool far_link_is_up(const struct far_link *l);
+
+// Sockets that are open, or not yet let go by far.
+uint32_t far_link_sockets(struct far_link *l);
+
+// [I] Makes every waiter ask its port's interrupted().
+void far_link_interrupt(struct far_link *l);
+
+// --- Sockets ---
+
+// A socket's handle. Errors as socket(2), and FAR_EMFILE when the link's slots
+// are used up. cost: one round trip
+int far_socket(struct far_link *l, uint32_t family, uint32_t type,
+    uint32_t proto);
+
+// Closes. Returns when near is done with it (at once, but SO_LINGER makes it
+// wait up to deadline_ns as natively). FAR_OK or FAR_EBADF.
+int far_close(struct far_link *l, int sock, uint64_t deadline_ns);
+
+// Closes without waiting, allocating or sleeping: for finalisers.
+void far_close_nowait(struct far_link *l, int sock);
+
+int far_bind(struct far_link *l, int sock, const struct far_addr *addr);
+int far_listen(struct far_link *l, int sock, int backlog);
+
+// As connect(2) on a socket that is blocking (deadline_ns other than
+// FAR_NOWAIT) or not: FAR_EINPROGRESS, FAR_EALREADY, FAR_EISCONN... After
+// FAR_ETIMEDOUT or FAR_EINTR the attempt goes on; calling again waits for it.
+int far_connect(struct far_link *l, int sock, const struct far_addr *addr,
+    uint64_t deadline_ns);
+
+// Handle of the new socket; *peer (may be NULL) is its peer's address.
+int far_accept(struct far_link *l, int sock, struct far_addr *peer,
+    uint64_t deadline_ns);
+
+// As send(2)/sendto(2) with flags of far_msg_flag: bytes taken. Streams, when
+// they may wait: all of them unless an error, a signal or the deadline comes
+// after a part; then that part. addr NULL: the connected peer.
+// cost: one copy; streams: no message while far is busy with this socket
+int32_t far_sendto(struct far_link *l, int sock, const void *buf, size_t len,
+    uint32_t flags, const struct far_addr *addr, uint64_t deadline_ns);
+
+// As recv(2)/recvfrom(2): bytes, 0 at the end of a stream. *from (may be NULL)
+// gets a datagram's sender (family 0 for streams); *out_flags (may be NULL)
+// FAR_MSG_TRUNC as msg_flags would. With FAR_MSG_TRUNC in flags a datagram's
+// full length is returned.
+// cost: one copy; no message while data is there
+int32_t far_recvfrom(struct far_link *l, int sock, void *buf, size_t len,
+    uint32_t flags, struct far_addr *from, uint32_t *out_flags,
+    uint64_t deadline_ns);
+
+int far_shutdown(struct far_link *l, int sock, int how);
+int far_getsockname(struct far_link *l, int sock, struct far_addr *addr);
+int far_getpeername(struct far_link *l, int sock, struct far_addr *addr);
+
+// Values in the link's form (far_opt_kind). getsockopt: *len in: room, out:
+// bytes. SO_RCVTIMEO and SO_SNDTIMEO are kept here; SO_ERROR takes the pending
+// error if one is here, else asks.
+int far_setsockopt(struct far_link *l, int sock, int level, int opt,
+    const void *val, size_t len);
+int far_getsockopt(struct far_link *l, int sock, int level, int opt, void *val,
+    size_t *len);
+
+// Type, family and protocol given at creation, known here. FAR_OK, FAR_EBADF.
+int far_sockinfo(struct far_link *l, int sock, uint32_t *family, uint32_t *type,
+    uint32_t *proto);
+
+// --- Readiness ---
+
+// The socket's poll bits: those asked for in events, and FAR_POLLERR,
+// FAR_POLLHUP; FAR_POLLNVAL for a handle that is none. Never FAR_E.... If none
+// is set and arm is true, the socket is armed: far's next KICK about any of
+// events ends a far_link_wait().
+// cost: loads; no message
+uint32_t far_ready(struct far_link *l, int sock, uint32_t events, bool arm);
+
+// Sleeps until something happened on the link (any socket that is armed), a
+// far_link_interrupt() or the deadline. Call between two rounds of far_ready(
+// arm = true); nothing that happens after arming is lost. The port's wait() can
+// be replaced for this call (a poll that also watches other descriptors).
+// FAR_OK, FAR_ETIMEDOUT, FAR_EINTR, FAR_ELINKDOWN.
+int far_link_wait(struct far_link *l, uint64_t deadline_ns,
+    int (*wait)(void *arg, uint64_t deadline_ns), void *arg);
+
+struct far_pollfd {
+    int sock; // < 0: ignored
+    uint32_t events;
+    uint32_t revents;
+};
+// As poll(2): how many have revents; 0 when deadline_ns has passed.
+int far_poll(struct far_link *l, struct far_pollfd *fds, size_t count,
+    uint64_t deadline_ns);
+
+// --- Names ---
+
+struct far_gai_result {
+    uint32_t count;  // entries found, may exceed max
+    char canon[256]; // "" if none
+};
+// As getaddrinfo(3): host and service are strings or NULL; up to max entries.
+// 0, or a FAR_EAI_...; FAR_EAI_SYSTEM with *sys a far_err (interrupted, link
+// down, ...; sys may be NULL). An interrupted or timed-out lookup is cancelled.
+int far_getaddrinfo(struct far_link *l, const char *host, const char *service,
+    const struct far_req_getaddrinfo *hints, struct far_gai_entry *out,
+    size_t max, struct far_gai_result *res, int *sys, uint64_t deadline_ns);
+
+// As getnameinfo(3). host_len, service_len: room; results end in NUL.
+int far_getnameinfo(struct far_link *l, const struct far_addr *addr,
+    uint32_t flags, char *host, size_t host_len, char *service,
+    size_t service_len, int *sys, uint64_t deadline_ns);
+
+#endif

@@ -1,0 +1,40 @@
+// Shared memory primitives: barriers, cache maintenance, single loads.
+// SPDX-License-Identifier: MIT
+#ifndef FARSOCK_MEM_H
+#define FARSOCK_MEM_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+// A port for memory that is not coherent defines FAR_PORT_MEM_H to a header of
+// its own with the same macros. Here: memory is coherent and a doorbell is a
+// system call, so C11 fences are enough.
+//
+//   FAR_CLEAN(p, n)  write back the lines of [p, p + n)
+//   FAR_INV(p, n)    drop them, so that the next load sees the peer's stores
+//   FAR_SYNC()       full barrier: earlier stores and CLEANs are visible to the
+//                    peer before later loads
+//   FAR_WMB()        earlier stores and CLEANs before later stores
+//   FAR_RMB()        earlier loads before later loads and stores
+#ifdef FAR_PORT_MEM_H
+    #include FAR_PORT_MEM_H
+#else
+    #define FAR_CLEAN(p, n) ((void)(p), (void)(n))
+    #define FAR_INV(p, n)   ((void)(p), (void)(n))
+    #define FAR_SYNC()      atomic_thread_fence(memory_order_seq_cst)
+    #define FAR_WMB()       atomic_thread_fence(memory_order_release)
+    #define FAR_RMB()       atomic_thread_fence(memory_order_acquire)
+#endif
+
+// One load or store of a word that the peer writes or reads at the same time:
+// never torn, never repeated by the compiler. No order: pair with a barrier.
+static inline uint32_t far_load(const uint32_t *p) {
+    return atomic_load_explicit((const _Atomic uint32_t *)(const void *)p,
+        memory_order_relaxed);
+}
+static inline void far_store(uint32_t *p, uint32_t v) {
+    atomic_store_explicit((_Atomic uint32_t *)(void *)p, v,
+        memory_order_relaxed);
+}
+
+#endif

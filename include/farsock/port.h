@@ -1,0 +1,50 @@
+// What a platform must supply to the near library.
+// SPDX-License-Identifier: MIT
+#ifndef FARSOCK_PORT_H
+#define FARSOCK_PORT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+// A port is one `const struct far_port` in ports/<name>/; the library includes
+// no platform header and calls nothing else. ctx is the port's own, given at
+// far_link_init().
+//
+// Context: T = task, I = interrupt or signal handler. A hook marked [TI] may be
+// called from both and does not sleep.
+struct far_port {
+    // [TI] Monotonic time in nanoseconds; never wraps in practice.
+    uint64_t (*now_ns)(void *ctx);
+
+    // [TI] Rings far's doorbell. Every store made before must be visible to far
+    // no later than the doorbell: the hook owns the barrier between memory and
+    // the doorbell register.
+    void (*notify)(void *ctx);
+
+    // [T] Sleeps until far's doorbell, wake(), deadline_ns (absolute;
+    // UINT64_MAX for ever) or an interruption. One thread at a time is in it.
+    // Spurious returns are allowed, lost doorbells are not: one that came since
+    // the last return makes it return at once. FAR_OK, FAR_ETIMEDOUT,
+    // FAR_EINTR, or FAR_ELINKDOWN when far is known to be gone.
+    int (*wait)(void *ctx, uint64_t deadline_ns);
+
+    // [TI] Makes the wait() that runs now, or the next one, return.
+    void (*wake)(void *ctx);
+
+    // [T] Sleeps while *word == value, until unpark() of that word, deadline_ns
+    // or an interruption; may return for no reason. As futex(2). NULL where
+    // there is only one task.
+    void (*park)(void *ctx, _Atomic uint32_t *word, uint32_t value,
+        uint64_t deadline_ns);
+
+    // [TI] Wakes those parked on word. NULL where park is.
+    void (*unpark)(void *ctx, _Atomic uint32_t *word);
+
+    // [T] True if the calling task should leave its call with FAR_EINTR
+    // (Ctrl-C, a signal). Asked before each sleep and after it. NULL: never.
+    // Whoever makes it true calls far_link_interrupt() afterwards.
+    bool (*interrupted)(void *ctx);
+};
+
+#endif

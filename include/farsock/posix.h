@@ -1,0 +1,94 @@
+// The posix port: near and far are processes of one Linux.
+// SPDX-License-Identifier: MIT
+#ifndef FARSOCK_POSIX_H
+#define FARSOCK_POSIX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "farsock/farsock.h"
+
+// --- Link-up over a Unix socket (SOCK_SEQPACKET) ---
+//
+// near connects, sends one far_hello; farsockd answers one far_welcome. status
+// FAR_OK comes with three descriptors: the region (sealed memfd), the eventfd
+// that rings far, the eventfd that rings near. The connection then stays open
+// and silent: its hang-up is the death of the other side. Eventfds are watched
+// edge-triggered and never read.
+
+#define FAR_HELLO_MAGIC 0x4f4c4548u // "HELO"
+
+enum far_hello_kind {
+    FAR_HELLO_LINK = 0,
+    FAR_HELLO_SHOW = 1, // welcome, then text in packets, then hang-up
+    FAR_HELLO_DUMP = 2,
+};
+
+struct far_hello {
+    uint32_t magic;
+    uint16_t version; // FAR_WIRE_VERSION
+    uint16_t kind;    // far_hello_kind
+    uint32_t features;
+    uint32_t sockets; // wishes; 0: farsockd's default
+    uint32_t tags;
+    uint32_t tx_ring;
+    uint32_t rx_ring;
+    uint32_t index_base;
+    char name[32]; // for people; NUL-padded
+};
+
+struct far_welcome {
+    uint32_t magic;
+    uint16_t version; // farsockd's own
+    uint16_t reserved;
+    int32_t status; // FAR_OK or why not: FAR_ELINKPROTO, FAR_EACCES...
+    uint32_t features;
+    uint64_t region_bytes;
+    char text[104]; // one line for people if status is not FAR_OK
+};
+_Static_assert(sizeof(struct far_hello) == 64, "SPEC: hello");
+_Static_assert(sizeof(struct far_welcome) == 128, "SPEC: welcome");
+
+// --- Opening a link ---
+
+struct far_posix; // one link: its mapping, descriptors and far_link
+
+struct far_posix_options {
+    const char *path; // NULL: $FARSOCK_LINK, else the defaults
+    const char *name; // for farsock show; NULL: the process's name
+    double wait_s;    // keep trying that long; < 0: $FARSOCK_WAIT, else 0
+    uint32_t sockets; // wishes, 0: default
+    uint32_t ring;    // bytes each way, 0: default
+    uint32_t index_base;
+    bool quiet;                     // no line on stderr
+    bool (*interrupted)(void *arg); // as far_port.interrupted
+    void *arg;
+};
+
+// Connects to farsockd. FAR_OK, FAR_ENETDOWN (nobody there; one line on stderr,
+// once per process, says which paths were tried), FAR_ELINKPROTO, FAR_EACCES,
+// FAR_ENOMEM, FAR_EINTR. *out is the caller's until far_posix_close().
+int far_posix_open(struct far_posix **out, const struct far_posix_options *o);
+
+// The link of p, for the calls of farsock.h. Valid until far_posix_close().
+struct far_link *far_posix_link(struct far_posix *p);
+
+// [signal handler] Wakes whoever sleeps on this link.
+void far_posix_interrupt(struct far_posix *p);
+
+// A descriptor that polls readable when the link has something to do (for
+// poll(2) beside other descriptors); after it does, far_posix_ack() it.
+int far_posix_fd(struct far_posix *p);
+void far_posix_ack(struct far_posix *p);
+
+// Unmaps and frees. No thread may be in a call on the link.
+void far_posix_close(struct far_posix *p);
+
+// now_ns of the port: CLOCK_MONOTONIC.
+uint64_t far_posix_now(void);
+
+// Default paths in the order in which they are tried: fills out[i] (static
+// strings), returns how many (at most max).
+int far_posix_paths(const char **out, int max);
+
+#endif

@@ -1,0 +1,43 @@
+// Copies in and out of byte rings.
+// SPDX-License-Identifier: MIT
+#include "ring/ring.h"
+
+#include <string.h>
+
+void far_ring_put(uint8_t *data, uint32_t size, uint32_t pos, const void *src,
+    uint32_t n) {
+    uint32_t first = far_ring_span(size, pos, n);
+    memcpy(data + (pos & (size - 1u)), src, first);
+    if (n > first) {
+        memcpy(data, (const uint8_t *)src + first, n - first);
+    }
+    far_ring_clean(data, size, pos, n);
+}
+
+void far_ring_get(const uint8_t *data, uint32_t size, uint32_t pos, void *dst,
+    uint32_t n) {
+    uint32_t first = far_ring_span(size, pos, n);
+    far_ring_inv(data, size, pos, n);
+    memcpy(dst, data + (pos & (size - 1u)), first);
+    if (n > first) {
+        memcpy((uint8_t *)dst + first, data, n - first);
+    }
+}
+
+void far_ring_clean(const uint8_t *data, uint32_t size, uint32_t pos,
+    uint32_t n) {
+    uint32_t first = far_ring_span(size, pos, n);
+    FAR_CLEAN(data + (pos & (size - 1u)), first);
+    if (n > first) {
+        FAR_CLEAN(data, n - first);
+    }
+}
+
+void far_ring_inv(const uint8_t *data, uint32_t size, uint32_t pos,
+    uint32_t n) {
+    uint32_t first = far_ring_span(size, pos, n);
+    FAR_INV(data + (pos & (size - 1u)), first);
+    if (n > first) {
+        FAR_INV(data, n - first);
+    }
+}
