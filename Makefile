@@ -52,6 +52,12 @@ ifeq ($(SAN_FLAGS_$(SAN)),)
 $(error SAN is address or thread, not "$(SAN)")
 endif
 SAN_FLAGS := $(SAN_FLAGS_$(SAN)) -fno-omit-frame-pointer
+# Two run times that share one set of options: only so does gcc's UBSan heed
+# log_path, by which tests/run sees the reports of every process.
+SAN_STATIC := -static-libasan -static-libubsan
+ifeq ($(SAN)$(findstring clang,$(CC)),address)
+SAN_FLAGS += $(SAN_STATIC)
+endif
 endif
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
@@ -94,9 +100,13 @@ INIH_LIBS := $(shell pkg-config --libs inih 2>/dev/null || echo -linih)
 
 # --- Targets ---------------------------------------------------------------
 
-.PHONY: all products unit tests-build bench-build clean help FORCE
+.PHONY: all products unit tests-build bench-build clean distclean help FORCE
 
-all: products micropython ## Build everything (the default)
+# MicroPython's rules, where they are, have these targets.
+MICROPYTHON := $(if $(wildcard mk/mpy.mk),\
+    $(B)/bin/micropython $(B)/bin/micropython-native)
+
+all: products $(MICROPYTHON) ## Build everything (the default)
 
 products: $(PRODUCTS)
 
@@ -106,7 +116,13 @@ bench-build: $(BENCH)
 
 tests-build: all unit $(SYSTEM)
 
-clean: ## Remove what was built, and the MicroPython tree
+clean: ## Remove what was built; keep what was downloaded
+	$(call say,RM,build)
+	$(Q)for d in build/*; do \
+	    case $$d in build/cache) ;; *) rm -rf "$$d" ;; esac; \
+	done
+
+distclean: ## Remove what was built and downloaded
 	$(call say,RM,build)
 	$(Q)rm -rf build
 
@@ -164,7 +180,7 @@ $(SHLIB): $(LIB_OBJ) $(B)/obj/sources $(MAP)
 	$(Q)$(CC) -shared -Wl,-soname,libfarsock.so.$(SOVERSION) \
 	    $(if $(MAP),-Wl$(comma)--version-script=$(MAP)) \
 	    $(if $(SAN),,-Wl$(comma)-z$(comma)defs) \
-	    $(LDFLAGS) -o $@ $(LIB_OBJ) -pthread
+	    $(filter-out $(SAN_STATIC),$(LDFLAGS)) -o $@ $(LIB_OBJ) -pthread
 
 $(B)/lib/libfarsock.so: $(SHLIB)
 	$(Q)ln -sf $(<F) $@
@@ -172,7 +188,8 @@ $(B)/lib/libfarsock.so: $(SHLIB)
 $(PRELOAD): $(PRELOAD_OBJ) $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -shared $(LDFLAGS) -o $@ $(PRELOAD_OBJ) $(LIB) -pthread -ldl
+	$(Q)$(CC) -shared $(filter-out $(SAN_STATIC),$(LDFLAGS)) -o $@ \
+	    $(PRELOAD_OBJ) $(LIB) -pthread -ldl
 
 define link
 	$(call say,LD,$@)
@@ -207,11 +224,7 @@ $(BENCH): $(B)/bench/%: $(B)/obj/bench/%.o $(LIB)
 
 include $(wildcard mk/*.mk)
 
-# Without the MicroPython rules there is no micropython target to make.
-ifeq ($(wildcard mk/micropython.mk),)
-.PHONY: micropython
-micropython:
-endif
+$(if $(MICROPYTHON),micropython-source): | packages
 
 -include $(patsubst %.o,%.d,$(LIB_OBJ) $(DAEMON_OBJ) $(TOOLS_OBJ) \
     $(PRELOAD_OBJ) $(call obj,$(UNIT_SRC) $(SYSTEM_SRC) $(BENCH_SRC)))
