@@ -143,6 +143,13 @@ enum far_state {
     FAR_ST_PRI = 0x80,       // urgent data
     FAR_ST_CLOSED = 0x100,   // far has let go of the slot and its rings
     FAR_ST_ERRQUEUE = 0x200, // the error queue is not empty (POLLERR, no errno)
+    // A stream that was reset (or whose connect failed) without a FIN before
+    // it: set with HUP once the kernel's queue is empty, so that rx_head is
+    // final. Near returns data, then err, then end of file. After a real FIN
+    // (recv gave 0 before any error, or the error is EPIPE: a reset in
+    // CLOSE_WAIT) FAR_ST_FIN is set in its place, and end of file goes first.
+    // Beware: once SO_ERROR was fetched, the kernel's recv gives 0 for both.
+    FAR_ST_DRAINED = 0x400,
 };
 
 struct far_far_line {
