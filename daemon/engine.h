@@ -1,0 +1,134 @@
+// The engine of farsockd: one epoll loop that serves links and their sockets.
+// SPDX-License-Identifier: MIT
+#ifndef FARSOCKD_ENGINE_H
+#define FARSOCKD_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "farsock/wire.h"
+
+// The shell (main, listener, control socket) makes one engine, watches its own
+// descriptors through it and hands it links. Everything here runs in the one
+// thread that calls engine_run(), except engine_stop().
+
+struct engine;
+struct link;
+
+struct engine_config {
+    unsigned resolver_threads;  // 0: 4
+    uint64_t orphan_bytes;      // kept for closed sockets; 0: 256 MiB
+    uint64_t orphan_link_bytes; // the same per link; 0: 16 MiB
+};
+
+// NULL with errno set.
+struct engine *engine_new(const struct engine_config *config);
+
+// Drops every link (their gone() is called), then frees.
+void engine_free(struct engine *e);
+
+// Serves until engine_stop(). 0, or -1 with errno if epoll itself fails.
+int engine_run(struct engine *e);
+
+// Makes engine_run() return after its turn. From any thread or signal handler.
+void engine_stop(struct engine *e);
+
+// --- Descriptors of the shell ---
+
+// Embed it in what it watches. ready() is called with the EPOLL bits that are
+// set. A ready() may remove or free any watch, its own included.
+struct watch {
+    void (*ready)(struct watch *w, uint32_t events);
+};
+
+// Edge-triggered (EPOLLET is added). 0, or -1 with errno.
+int engine_watch(struct engine *e, struct watch *w, int fd, uint32_t events);
+
+// Call before the descriptor is closed. No ready() of w comes afterwards.
+void engine_unwatch(struct engine *e, struct watch *w, int fd);
+
+// --- Links ---
+
+struct link_spec {
+    void *region; // mapped and zero; the engine writes only the far part
+    struct far_layout layout;
+    int bell_to_near;   // eventfd
+    int bell_from_near; // eventfd, non-blocking, watched but never read
+    int hangup;         // its HUP or RDHUP ends the link (the Unix connection)
+    char name[64];      // for people
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+    uint32_t max_sockets; // 0: as many as the layout has slots
+    uint32_t max_lookups; // at work or queued; 0: half of the tags
+
+    // Called once when the link is over, whatever the reason: the engine has
+    // forgotten region and descriptors; the shell unmaps and closes them. The
+    // region may be kept for a while after the hang-up, until what near had
+    // written is sent.
+    void (*gone)(void *arg);
+    void *arg;
+};
+
+// Initialises the far part (header, layout, lines) and serves the link from
+// now on; call before the welcome is sent. *spec is copied. NULL with errno, or
+// EINVAL if the layout does not hold together; gone() is not called then.
+struct link *engine_link_new(struct engine *e, const struct link_spec *spec);
+
+// Ends a link as its hang-up would. gone() may be called from within.
+void engine_link_drop(struct link *l);
+
+// --- What is there, for show and dump: values, valid now ---
+
+struct link_info {
+    uint32_t id; // 1, 2, ... since the start
+    char name[64];
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+    uint64_t age_ns;
+    struct far_counters near; // as near wrote them
+    struct far_counters far;
+    uint32_t sockets;      // open
+    uint32_t sockets_max;  // slots
+    uint32_t requests;     // not yet answered
+    uint32_t violations;   // broken rules of the protocol so far
+    uint64_t orphan_bytes; // of closed sockets, not yet sent
+    bool draining;         // near is gone, its data is still being sent
+};
+
+struct sock_info {
+    uint32_t slot;
+    uint32_t family; // far_af
+    uint32_t type;   // far_socktype
+    uint32_t proto;
+    uint32_t state;            // far_state
+    char state_text[16];       // "connected", "listening", ...
+    struct far_addr local;     // family 0: none
+    struct far_addr peer;      // family 0: none
+    uint32_t tx_ring, tx_used; // bytes
+    uint32_t rx_ring, rx_used;
+    uint32_t tx_kernel, rx_kernel; // SIOCOUTQ, FIONREAD
+    uint64_t tx_bytes, rx_bytes;   // moved since the socket was made
+    uint32_t kicks_in, kicks_out;
+    int32_t last_error; // far_err, 0: none so far
+};
+
+struct req_info {
+    uint32_t tag;
+    uint32_t op;  // far_op; far_op_name() names it
+    int32_t slot; // -1: none
+    uint64_t age_ns;
+};
+
+// Iterate: start with NULL; NULL at the end. Do not serve events in between.
+struct link *engine_link_next(struct engine *e, struct link *l);
+void link_get_info(struct link *l, struct link_info *out);
+
+// The first open socket (unanswered request) at or after *slot (*tag): true,
+// and *slot (*tag) is where to go on. Start with 0.
+bool link_next_sock(struct link *l, uint32_t *slot, struct sock_info *out);
+bool link_next_req(struct link *l, uint32_t *tag, struct req_info *out);
+
+#endif
