@@ -1,0 +1,48 @@
+// What farsockd can be told: one table of keys, their bounds and defaults.
+// SPDX-License-Identifier: MIT
+#ifndef FARSOCKD_CONFIG_H
+#define FARSOCKD_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define FAR_CONFIG_LINKS  16  // listening paths
+#define FAR_CONFIG_TEXT   128 // bytes of a path, more than a socket can have
+#define FAR_CONFIG_REASON 400 // bytes of a line that says what is wrong
+
+struct far_config {
+    uint32_t links;
+    char link[FAR_CONFIG_LINKS][FAR_CONFIG_TEXT]; // none: the default paths
+    uint32_t log_level;                           // far_log_level
+    uint32_t mode;                                // of a link's socket file
+
+    // Per link. What near wishes, else the default, never above the maximum.
+    uint32_t sockets;
+    uint32_t max_sockets;
+    uint32_t tags;
+    uint32_t tx_ring; // bytes
+    uint32_t rx_ring;
+    uint32_t max_ring;
+    uint32_t max_links; // near cores at the same time
+    uint32_t lookups;   // name lookups that run at the same time
+
+    uint64_t given; // bit i: key i of the table was in the file
+};
+
+// The defaults.
+void far_config_init(struct far_config *c);
+
+// Reads an INI file over c. 0, or -1 and one line "FILE:LINE: what is wrong" in
+// reason; c is then of no use.
+int far_config_read(struct far_config *c, const char *file, char *reason,
+    size_t reason_len);
+
+// Adds a listening path. 0, or -1 and why not, without the file's name.
+int far_config_add_link(struct far_config *c, const char *path, char *reason,
+    size_t reason_len);
+
+// Writes c as a file that far_config_read() would understand as c.
+void far_config_print(const struct far_config *c, FILE *out);
+
+#endif
