@@ -126,12 +126,17 @@ int far_sockinfo(struct far_link *l, int sock, uint32_t *family, uint32_t *type,
 // cost: loads; no message
 uint32_t far_ready(struct far_link *l, int sock, uint32_t events, bool arm);
 
-// Sleeps until something happened on the link (any socket that is armed), a
-// far_link_interrupt() or the deadline. Call between two rounds of far_ready(
-// arm = true); nothing that happens after arming is lost. The port's wait() can
-// be replaced for this call (a poll that also watches other descriptors).
-// FAR_OK, FAR_ETIMEDOUT, FAR_EINTR, FAR_ELINKDOWN.
-int far_link_wait(struct far_link *l, uint64_t deadline_ns,
+// How many KICKs were taken on this link (any thread's); wraps. A caller that
+// will far_link_wait() samples it before it asks and arms its first socket.
+uint32_t far_link_events(struct far_link *l);
+
+// Sleeps until something happens on the link (to any socket that is armed), a
+// far_link_interrupt() or the deadline; returns at once if far_link_events() is
+// no longer events. So nothing that happens after the sample is lost, even if
+// another thread takes the KICK. wait, if not NULL, replaces the port's wait()
+// for this call (a poll that also watches other descriptors); same contract.
+// FAR_OK (perhaps for no reason), FAR_ETIMEDOUT, FAR_EINTR, FAR_ELINKDOWN.
+int far_link_wait(struct far_link *l, uint32_t events, uint64_t deadline_ns,
     int (*wait)(void *arg, uint64_t deadline_ns), void *arg);
 
 struct far_pollfd {
