@@ -190,6 +190,9 @@ enum far_dgram_flag {
     FAR_DGRAM_TRUNC = 0x2, // far to near: the kernel had cut it
     FAR_DGRAM_CTRUNC = 0x4,
     FAR_DGRAM_VOID = 0x8, // near to far: taken back, skip it
+    // Near to far: a FLUSH asks for its result; far does not send it before it
+    // has that FLUSH, so that the result cannot get lost.
+    FAR_DGRAM_SYNC = 0x10,
 };
 struct far_dgram {
     uint32_t len;     // bytes of payload
