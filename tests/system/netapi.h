@@ -1,0 +1,388 @@
+// One set of socket calls, over the kernel's sockets or over a link: the same
+// program text is the test and its oracle.
+// SPDX-License-Identifier: MIT
+#ifndef NETAPI_H
+#define NETAPI_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "farsock/farsock.h"
+#include "farsock/posix.h"
+
+// Results >= 0 are answers, < 0 are -errno. Constants are Linux's, which the
+// link's equal. wait false: the call is made as on a non-blocking socket.
+struct net {
+    int (*socket)(int family, int type, int proto);
+    int (*close)(int s);
+    int (*bind)(int s, const struct far_addr *addr);
+    int (*listen)(int s, int backlog);
+    int (*connect)(int s, const struct far_addr *addr, bool wait);
+    int (*accept)(int s, struct far_addr *peer, bool wait);
+    int (*send)(int s, const void *buf, size_t len, int flags,
+        const struct far_addr *to, bool wait);
+    int (*recv)(int s, void *buf, size_t len, int flags, struct far_addr *from,
+        bool wait);
+    int (*shutdown)(int s, int how);
+    int (*getsockname)(int s, struct far_addr *addr);
+    int (*getpeername)(int s, struct far_addr *addr);
+    int (*setopt)(int s, int level, int opt, const void *val, size_t len);
+    int (*getopt)(int s, int level, int opt, void *val, size_t *len);
+    int (*poll)(struct far_pollfd *fds, size_t count, int timeout_ms);
+    // < 0: EAI_..., which are negative natively too
+    int (*lookup)(const char *host, const char *service, int family, int type,
+        struct far_gai_entry *out, size_t max);
+};
+
+// --- The kernel's ---
+
+static int native_result(long r) {
+    return r < 0 ? -errno : (int)r;
+}
+
+static void native_block(int s, bool wait) {
+    int flags = fcntl(s, F_GETFL);
+    int want = wait ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+    if (flags >= 0 && want != flags) {
+        fcntl(s, F_SETFL, want);
+    }
+}
+
+static socklen_t native_from_far(struct sockaddr_storage *ss,
+    const struct far_addr *a) {
+    memset(ss, 0, sizeof *ss);
+    ss->ss_family = a->family;
+    if (a->family == AF_INET6) {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+        in6->sin6_port = htons(a->port);
+        in6->sin6_flowinfo = htonl(a->flowinfo);
+        in6->sin6_scope_id = a->scope;
+        memcpy(&in6->sin6_addr, a->ip, 16);
+        return sizeof *in6;
+    }
+    struct sockaddr_in *in = (struct sockaddr_in *)ss;
+    in->sin_port = htons(a->port);
+    memcpy(&in->sin_addr, a->ip, 4);
+    return sizeof *in;
+}
+
+static void native_to_far(struct far_addr *a,
+    const struct sockaddr_storage *ss) {
+    memset(a, 0, sizeof *a);
+    a->family = ss->ss_family;
+    if (ss->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)ss;
+        a->port = ntohs(in6->sin6_port);
+        a->flowinfo = ntohl(in6->sin6_flowinfo);
+        a->scope = in6->sin6_scope_id;
+        memcpy(a->ip, &in6->sin6_addr, 16);
+    } else if (ss->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)ss;
+        a->port = ntohs(in->sin_port);
+        memcpy(a->ip, &in->sin_addr, 4);
+    }
+}
+
+static int native_socket(int family, int type, int proto) {
+    return native_result(socket(family, type, proto));
+}
+
+static int native_close(int s) {
+    return native_result(close(s));
+}
+
+static int native_bind(int s, const struct far_addr *addr) {
+    struct sockaddr_storage ss;
+    socklen_t len = native_from_far(&ss, addr);
+    return native_result(bind(s, (struct sockaddr *)&ss, len));
+}
+
+static int native_listen(int s, int backlog) {
+    return native_result(listen(s, backlog));
+}
+
+static int native_connect(int s, const struct far_addr *addr, bool wait) {
+    struct sockaddr_storage ss;
+    socklen_t len = native_from_far(&ss, addr);
+    native_block(s, wait);
+    return native_result(connect(s, (struct sockaddr *)&ss, len));
+}
+
+static int native_accept(int s, struct far_addr *peer, bool wait) {
+    struct sockaddr_storage ss = {0};
+    socklen_t len = sizeof ss;
+    native_block(s, wait);
+    int r = native_result(accept(s, (struct sockaddr *)&ss, &len));
+    if (r >= 0 && peer) {
+        native_to_far(peer, &ss);
+    }
+    return r;
+}
+
+static int native_send(int s, const void *buf, size_t len, int flags,
+    const struct far_addr *to, bool wait) {
+    struct sockaddr_storage ss;
+    socklen_t to_len = to ? native_from_far(&ss, to) : 0;
+    flags |= MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT);
+    native_block(s, true);
+    return native_result(sendto(s, buf, len, flags,
+        to ? (struct sockaddr *)&ss : NULL, to_len));
+}
+
+static int native_recv(int s, void *buf, size_t len, int flags,
+    struct far_addr *from, bool wait) {
+    struct sockaddr_storage ss = {0};
+    socklen_t from_len = sizeof ss;
+    native_block(s, true);
+    int r = native_result(recvfrom(s, buf, len,
+        flags | (wait ? 0 : MSG_DONTWAIT), (struct sockaddr *)&ss, &from_len));
+    if (r >= 0 && from) {
+        native_to_far(from, &ss);
+    }
+    return r;
+}
+
+static int native_shutdown(int s, int how) {
+    return native_result(shutdown(s, how));
+}
+
+static int native_getsockname(int s, struct far_addr *addr) {
+    struct sockaddr_storage ss = {0};
+    socklen_t len = sizeof ss;
+    int r = native_result(getsockname(s, (struct sockaddr *)&ss, &len));
+    native_to_far(addr, &ss);
+    return r;
+}
+
+static int native_getpeername(int s, struct far_addr *addr) {
+    struct sockaddr_storage ss = {0};
+    socklen_t len = sizeof ss;
+    int r = native_result(getpeername(s, (struct sockaddr *)&ss, &len));
+    native_to_far(addr, &ss);
+    return r;
+}
+
+static int native_setopt(int s, int level, int opt, const void *val,
+    size_t len) {
+    return native_result(setsockopt(s, level, opt, val, (socklen_t)len));
+}
+
+static int native_getopt(int s, int level, int opt, void *val, size_t *len) {
+    socklen_t n = (socklen_t)*len;
+    int r = native_result(getsockopt(s, level, opt, val, &n));
+    *len = n;
+    return r;
+}
+
+static int native_poll(struct far_pollfd *fds, size_t count, int timeout_ms) {
+    struct pollfd *p = calloc(count + 1, sizeof *p);
+    for (size_t i = 0; i < count; i++) {
+        p[i] = (struct pollfd){fds[i].sock, (short)fds[i].events, 0};
+    }
+    int r = native_result(poll(p, count, timeout_ms));
+    for (size_t i = 0; i < count; i++) {
+        fds[i].revents = (uint16_t)p[i].revents;
+    }
+    free(p);
+    return r;
+}
+
+static int native_lookup(const char *host, const char *service, int family,
+    int type, struct far_gai_entry *out, size_t max) {
+    struct addrinfo hints = {.ai_family = family, .ai_socktype = type};
+    struct addrinfo *list = NULL;
+    int r = getaddrinfo(host, service, &hints, &list);
+    if (r) {
+        return r;
+    }
+    size_t n = 0;
+    for (const struct addrinfo *a = list; a && n < max; a = a->ai_next) {
+        struct sockaddr_storage ss = {0};
+        memcpy(&ss, a->ai_addr, a->ai_addrlen);
+        out[n].type = a->ai_socktype;
+        out[n].proto = a->ai_protocol;
+        native_to_far(&out[n++].addr, &ss);
+    }
+    freeaddrinfo(list);
+    return (int)n;
+}
+
+static const struct net net_native = {
+    native_socket,
+    native_close,
+    native_bind,
+    native_listen,
+    native_connect,
+    native_accept,
+    native_send,
+    native_recv,
+    native_shutdown,
+    native_getsockname,
+    native_getpeername,
+    native_setopt,
+    native_getopt,
+    native_poll,
+    native_lookup,
+};
+
+// --- The link's ---
+
+static struct far_posix *far_posix;
+
+static struct far_link *the_link(void) {
+    return far_posix_link(far_posix);
+}
+
+static uint64_t deadline(bool wait) {
+    return wait ? FAR_FOREVER : FAR_NOWAIT;
+}
+
+static int over_socket(int family, int type, int proto) {
+    return far_socket(the_link(), (uint32_t)family, (uint32_t)type,
+        (uint32_t)proto);
+}
+
+static int over_close(int s) {
+    return far_close(the_link(), s, FAR_FOREVER);
+}
+
+static int over_bind(int s, const struct far_addr *addr) {
+    return far_bind(the_link(), s, addr);
+}
+
+static int over_listen(int s, int backlog) {
+    return far_listen(the_link(), s, backlog);
+}
+
+static int over_connect(int s, const struct far_addr *addr, bool wait) {
+    return far_connect(the_link(), s, addr, deadline(wait));
+}
+
+static int over_accept(int s, struct far_addr *peer, bool wait) {
+    return far_accept(the_link(), s, peer, deadline(wait));
+}
+
+static int over_send(int s, const void *buf, size_t len, int flags,
+    const struct far_addr *to, bool wait) {
+    return far_sendto(the_link(), s, buf, len, (uint32_t)flags, to,
+        deadline(wait));
+}
+
+static int over_recv(int s, void *buf, size_t len, int flags,
+    struct far_addr *from, bool wait) {
+    return far_recvfrom(the_link(), s, buf, len, (uint32_t)flags, from, NULL,
+        deadline(wait));
+}
+
+static int over_shutdown(int s, int how) {
+    return far_shutdown(the_link(), s, how);
+}
+
+static int over_getsockname(int s, struct far_addr *addr) {
+    return far_getsockname(the_link(), s, addr);
+}
+
+static int over_getpeername(int s, struct far_addr *addr) {
+    return far_getpeername(the_link(), s, addr);
+}
+
+static int over_setopt(int s, int level, int opt, const void *val, size_t len) {
+    return far_setsockopt(the_link(), s, level, opt, val, len);
+}
+
+static int over_getopt(int s, int level, int opt, void *val, size_t *len) {
+    return far_getsockopt(the_link(), s, level, opt, val, len);
+}
+
+static int over_poll(struct far_pollfd *fds, size_t count, int timeout_ms) {
+    uint64_t until = FAR_FOREVER;
+    if (timeout_ms >= 0) {
+        until = timeout_ms ? far_posix_now() + (uint64_t)timeout_ms * 1000000u
+                           : FAR_NOWAIT;
+    }
+    return far_poll(the_link(), fds, count, until);
+}
+
+static int over_lookup(const char *host, const char *service, int family,
+    int type, struct far_gai_entry *out, size_t max) {
+    struct far_req_getaddrinfo hints = {.family = family, .type = type};
+    struct far_gai_result res;
+    int r = far_getaddrinfo(the_link(), host, service, &hints, out, max, &res,
+        NULL, FAR_FOREVER);
+    if (r < 0) {
+        return r;
+    }
+    return (int)(res.count < max ? res.count : max);
+}
+
+static const struct net net_over_link = {
+    over_socket,
+    over_close,
+    over_bind,
+    over_listen,
+    over_connect,
+    over_accept,
+    over_send,
+    over_recv,
+    over_shutdown,
+    over_getsockname,
+    over_getpeername,
+    over_setopt,
+    over_getopt,
+    over_poll,
+    over_lookup,
+};
+
+// --- Which one ---
+
+// mode: "native", or "far[:INDEX_BASE[:RING_BYTES[:SOCKETS]]]". NULL with *err
+// set (a far_err) if there is no link.
+static const struct net *net_open(const char *mode, int *err) {
+    struct far_posix_options o = {.wait_s = -1};
+    *err = 0;
+    if (!strcmp(mode, "native")) {
+        return &net_native;
+    }
+    if (strncmp(mode, "far", 3)) {
+        *err = -EINVAL;
+        return NULL;
+    }
+    char *end = (char *)mode + 3;
+    uint32_t *wishes[] = {&o.index_base, &o.ring, &o.sockets};
+    for (int i = 0; i < 3 && *end == ':'; i++) {
+        *wishes[i] = (uint32_t)strtoul(end + 1, &end, 0);
+    }
+    *err = far_posix_open(&far_posix, &o);
+    return *err ? NULL : &net_over_link;
+}
+
+static void net_close(void) {
+    if (far_posix) {
+        far_posix_close(far_posix);
+        far_posix = NULL;
+    }
+}
+
+// text is a numeric address; family 0 in the result if it is none.
+static struct far_addr net_addr(const char *text, int port) {
+    struct far_addr a = {.port = (uint16_t)port};
+    if (inet_pton(AF_INET, text, a.ip) == 1) {
+        a.family = AF_INET;
+    } else if (inet_pton(AF_INET6, text, a.ip) == 1) {
+        a.family = AF_INET6;
+    }
+    return a;
+}
+
+#endif
