@@ -25,13 +25,13 @@ struct key {
     const char *section;
     const char *name;
     enum kind kind;
-    size_t offset; // of an uint32_t in struct far_config
+    size_t offset; // of an uint32_t in struct config
     uint32_t min;
     uint32_t max;
     uint32_t preset;
 };
 
-#define AT(field) offsetof(struct far_config, field)
+#define AT(field) offsetof(struct config, field)
 
 // clang-format off
 static const struct key keys[] = {
@@ -50,11 +50,11 @@ static const struct key keys[] = {
 // clang-format on
 #define KEYS (sizeof(keys) / sizeof keys[0])
 
-static uint32_t *field(struct far_config *c, const struct key *k) {
+static uint32_t *field(struct config *c, const struct key *k) {
     return (uint32_t *)(void *)((char *)c + k->offset);
 }
 
-void far_config_init(struct far_config *c) {
+void config_init(struct config *c) {
     memset(c, 0, sizeof(*c));
     for (size_t i = 0; i < KEYS; i++) {
         if (keys[i].kind != KIND_LINK) {
@@ -92,8 +92,8 @@ static int parse_number(enum kind kind, const char *text, uint64_t *out) {
     return *end == '\0' ? 0 : -1;
 }
 
-static int set_number(struct far_config *c, const struct key *k,
-    const char *text, char *reason, size_t reason_len) {
+static int set_number(struct config *c, const struct key *k, const char *text,
+    char *reason, size_t reason_len) {
     uint64_t value;
     bool octal = k->kind == KIND_OCTAL;
     if (parse_number(k->kind, text, &value) < 0) {
@@ -112,8 +112,8 @@ static int set_number(struct far_config *c, const struct key *k,
     return 0;
 }
 
-static int set_level(struct far_config *c, const struct key *k,
-    const char *text, char *reason, size_t reason_len) {
+static int set_level(struct config *c, const struct key *k, const char *text,
+    char *reason, size_t reason_len) {
     int level = far_log_level_parse(text);
     if (level < 0) {
         snprintf(reason, reason_len,
@@ -124,8 +124,7 @@ static int set_level(struct far_config *c, const struct key *k,
     return 0;
 }
 
-static const char *wrong_with_path(const struct far_config *c,
-    const char *path) {
+static const char *wrong_with_path(const struct config *c, const char *path) {
     struct sockaddr_un sun;
     if (path[0] == '\0') {
         return "the path is empty";
@@ -141,25 +140,25 @@ static const char *wrong_with_path(const struct far_config *c,
             return "the path is given twice";
         }
     }
-    return c->links < FAR_CONFIG_LINKS ? NULL : "too many links (at most 16)";
+    return c->links < CONFIG_LINKS ? NULL : "too many links (at most 16)";
 }
 
-int far_config_add_link(struct far_config *c, const char *path, char *reason,
+int config_add_link(struct config *c, const char *path, char *reason,
     size_t reason_len) {
     const char *wrong = wrong_with_path(c, path);
     if (wrong != NULL) {
-        snprintf(reason, reason_len, "link %.*s%s: %s", FAR_CONFIG_TEXT, path,
-            strlen(path) > FAR_CONFIG_TEXT ? "..." : "", wrong);
+        snprintf(reason, reason_len, "link %.*s%s: %s", CONFIG_TEXT, path,
+            strlen(path) > CONFIG_TEXT ? "..." : "", wrong);
         return -1;
     }
     strcpy(c->link[c->links++], path); // the length was checked
     return 0;
 }
 
-static int set_value(struct far_config *c, const struct key *k,
-    const char *text, char *reason, size_t reason_len) {
+static int set_value(struct config *c, const struct key *k, const char *text,
+    char *reason, size_t reason_len) {
     if (k->kind == KIND_LINK) {
-        return far_config_add_link(c, text, reason, reason_len);
+        return config_add_link(c, text, reason, reason_len);
     }
     uint64_t bit = UINT64_C(1) << (k - keys);
     if (c->given & bit) {
@@ -178,12 +177,12 @@ static int set_value(struct far_config *c, const struct key *k,
 // inih tells the number of the first wrong line, but not to the handler, and
 // nothing of a section without keys: so lines are counted where they are read.
 struct reading {
-    struct far_config *config;
+    struct config *config;
     FILE *in;
     int line;
     bool is_wrong;
     int wrong_line; // 0: the file as a whole
-    char wrong[FAR_CONFIG_REASON];
+    char wrong[CONFIG_REASON];
 };
 
 __attribute__((format(printf, 2, 3))) static void complain(struct reading *r,
@@ -245,7 +244,7 @@ static int take_key(void *user, const char *section, const char *name,
     for (size_t i = 0; i < KEYS; i++) {
         if (strcmp(section, keys[i].section) == 0 &&
             strcmp(name, keys[i].name) == 0) {
-            char reason[FAR_CONFIG_REASON];
+            char reason[CONFIG_REASON];
             if (set_value(r->config, &keys[i], value, reason, sizeof(reason))) {
                 complain(r, "%s", reason);
             }
@@ -297,7 +296,7 @@ static void read_all(struct reading *r) {
     reconcile(r, "rx-ring", "max-ring");
 }
 
-int far_config_read(struct far_config *c, const char *file, char *reason,
+int config_read(struct config *c, const char *file, char *reason,
     size_t reason_len) {
     struct reading r = {.config = c, .in = fopen(file, "re")};
     if (r.in == NULL) {
@@ -319,7 +318,7 @@ int far_config_read(struct far_config *c, const char *file, char *reason,
 
 // --- What was understood ---
 
-static void print_value(const struct far_config *c, const struct key *k,
+static void print_value(const struct config *c, const struct key *k,
     FILE *out) {
     uint32_t value =
         *(const uint32_t *)(const void *)((const char *)c + k->offset);
@@ -334,7 +333,7 @@ static void print_value(const struct far_config *c, const struct key *k,
     }
 }
 
-void far_config_print(const struct far_config *c, FILE *out) {
+void config_print(const struct config *c, FILE *out) {
     const char *section = "";
     for (size_t i = 0; i < KEYS; i++) {
         if (strcmp(section, keys[i].section) != 0) {

@@ -7,15 +7,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define FAR_CONFIG_LINKS  16  // listening paths
-#define FAR_CONFIG_TEXT   128 // bytes of a path, more than a socket can have
-#define FAR_CONFIG_REASON 400 // bytes of a line that says what is wrong
+#define CONFIG_LINKS  16  // listening paths
+#define CONFIG_TEXT   128 // bytes of a path, more than a socket can have
+#define CONFIG_REASON 400 // bytes of a line that says what is wrong
 
-struct far_config {
+struct config {
     uint32_t links;
-    char link[FAR_CONFIG_LINKS][FAR_CONFIG_TEXT]; // none: the default paths
-    uint32_t log_level;                           // far_log_level
-    uint32_t mode;                                // of a link's socket file
+    char link[CONFIG_LINKS][CONFIG_TEXT]; // none: the default paths
+    uint32_t log_level;                   // far_log_level
+    uint32_t mode;                        // of a link's socket file
 
     // Per link. What near wishes, else the default, never above the maximum.
     uint32_t sockets;
@@ -31,18 +31,18 @@ struct far_config {
 };
 
 // The defaults.
-void far_config_init(struct far_config *c);
+void config_init(struct config *c);
 
 // Reads an INI file over c. 0, or -1 and one line "FILE:LINE: what is wrong" in
 // reason; c is then of no use.
-int far_config_read(struct far_config *c, const char *file, char *reason,
+int config_read(struct config *c, const char *file, char *reason,
     size_t reason_len);
 
 // Adds a listening path. 0, or -1 and why not, without the file's name.
-int far_config_add_link(struct far_config *c, const char *path, char *reason,
+int config_add_link(struct config *c, const char *path, char *reason,
     size_t reason_len);
 
-// Writes c as a file that far_config_read() would understand as c.
-void far_config_print(const struct far_config *c, FILE *out);
+// Writes c as a file that config_read() would understand as c.
+void config_print(const struct config *c, FILE *out);
 
 #endif

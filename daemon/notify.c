@@ -46,7 +46,7 @@ static int send_state(const char *name, const char *state) {
     return sent < 0 ? -1 : 0;
 }
 
-void far_notify(const char *state) {
+void notify(const char *state) {
     const char *name = getenv("NOTIFY_SOCKET");
     if (name == NULL || name[0] == '\0') {
         return;

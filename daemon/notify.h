@@ -5,6 +5,6 @@
 
 // Sends state ("READY=1", lines) to $NOTIFY_SOCKET, a path or, with @, an
 // abstract name. Nothing if it is not set; a failure is one warning.
-void far_notify(const char *state);
+void notify(const char *state);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "daemon/log.h"
 
-const char far_options_help[] =
+const char options_help[] =
     "usage: farsockd [OPTION]...\n"
     "Serve the network of this machine to near cores.\n"
     "\n"
@@ -42,16 +42,16 @@ static const struct option table[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int take_link(struct far_options *o, char *reason, size_t len) {
-    if (o->link_count == FAR_CONFIG_LINKS) {
-        snprintf(reason, len, "too many links (at most %d)", FAR_CONFIG_LINKS);
+static int take_link(struct options *o, char *reason, size_t len) {
+    if (o->link_count == CONFIG_LINKS) {
+        snprintf(reason, len, "too many links (at most %d)", CONFIG_LINKS);
         return -1;
     }
     o->links[o->link_count++] = optarg;
     return 0;
 }
 
-static int take_level(struct far_options *o, char *reason, size_t len) {
+static int take_level(struct options *o, char *reason, size_t len) {
     o->log_level = far_log_level_parse(optarg);
     if (o->log_level < 0) {
         snprintf(reason, len,
@@ -61,13 +61,13 @@ static int take_level(struct far_options *o, char *reason, size_t len) {
     return o->log_level < 0 ? -1 : 0;
 }
 
-static void set_action(struct far_options *o, enum far_action action) {
+static void set_action(struct options *o, enum action action) {
     if (action > o->action) { // --help wins, whatever the order
         o->action = action;
     }
 }
 
-static int take(struct far_options *o, int id, char *reason, size_t len) {
+static int take(struct options *o, int id, char *reason, size_t len) {
     switch (id) {
         case ID_LINK:
             return take_link(o, reason, len);
@@ -81,13 +81,13 @@ static int take(struct far_options *o, int id, char *reason, size_t len) {
             o->config = optarg;
             return 0;
         case ID_CHECK:
-            set_action(o, FAR_CHECK_CONFIG);
+            set_action(o, ACTION_CHECK);
             return 0;
         case ID_HELP:
-            set_action(o, FAR_HELP);
+            set_action(o, ACTION_HELP);
             return 0;
         default:
-            set_action(o, FAR_VERSION);
+            set_action(o, ACTION_VERSION);
             return 0;
     }
 }
@@ -105,9 +105,9 @@ static void say_what_is_wrong(int id, const char *word, char *reason,
     }
 }
 
-int far_options_parse(struct far_options *o, int argc, char **argv,
-    char *reason, size_t reason_len) {
-    *o = (struct far_options){.log_level = -1};
+int options_parse(struct options *o, int argc, char **argv, char *reason,
+    size_t reason_len) {
+    *o = (struct options){.log_level = -1};
     opterr = 0;
     optind = 1;
     for (;;) {
@@ -133,8 +133,8 @@ int far_options_parse(struct far_options *o, int argc, char **argv,
     return 0;
 }
 
-int far_options_apply(const struct far_options *o, struct far_config *c,
-    char *reason, size_t reason_len) {
+int options_apply(const struct options *o, struct config *c, char *reason,
+    size_t reason_len) {
     if (o->log_level >= 0) {
         c->log_level = (uint32_t)o->log_level;
     }
@@ -142,7 +142,7 @@ int far_options_apply(const struct far_options *o, struct far_config *c,
         c->links = 0;
     }
     for (size_t i = 0; i < o->link_count; i++) {
-        if (far_config_add_link(c, o->links[i], reason, reason_len) < 0) {
+        if (config_add_link(c, o->links[i], reason, reason_len) < 0) {
             return -1;
         }
     }

@@ -7,24 +7,24 @@
 
 #include "daemon/config.h"
 
-enum far_action { FAR_SERVE, FAR_CHECK_CONFIG, FAR_HELP, FAR_VERSION };
+enum action { ACTION_SERVE, ACTION_CHECK, ACTION_HELP, ACTION_VERSION };
 
-struct far_options {
-    enum far_action action;
+struct options {
+    enum action action;
     const char *config; // file, or NULL
-    const char *links[FAR_CONFIG_LINKS];
+    const char *links[CONFIG_LINKS];
     size_t link_count;
     int log_level; // -1: not given
 };
 
 // Reads argv, whose strings o then refers to. 0, or -1 and why not.
-int far_options_parse(struct far_options *o, int argc, char **argv,
-    char *reason, size_t reason_len);
+int options_parse(struct options *o, int argc, char **argv, char *reason,
+    size_t reason_len);
 
 // Puts what was given over c: links replace the file's. 0, or -1 and why not.
-int far_options_apply(const struct far_options *o, struct far_config *c,
-    char *reason, size_t reason_len);
+int options_apply(const struct options *o, struct config *c, char *reason,
+    size_t reason_len);
 
-extern const char far_options_help[];
+extern const char options_help[];
 
 #endif

@@ -1,0 +1,31 @@
+// A path that farsockd listens at, and no other farsockd does.
+// SPDX-License-Identifier: MIT
+#ifndef FARSOCKD_PLACE_H
+#define FARSOCKD_PLACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/config.h"
+
+struct place {
+    char path[CONFIG_TEXT];
+    int fd;         // listening
+    int lock;       // PATH.lock, locked as long as we live
+    bool took_over; // what a dead predecessor had left
+};
+
+// Listens at path, mode the permissions of the socket. 0, or -1 and one line
+// in reason: another farsockd serves it, it is no socket, ...
+int place_open(struct place *p, const char *path, uint32_t mode, char *reason,
+    size_t reason_len);
+
+// Removes socket and lock file.
+void place_close(struct place *p);
+
+// The first default path whose directory is there, or can be made, and can be
+// written. 0, or -1 and why there is none.
+int place_default(char *path, size_t path_len, char *reason, size_t reason_len);
+
+#endif
