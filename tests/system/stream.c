@@ -181,6 +181,8 @@ static void connect_all(struct flow *flows, size_t count,
 static void accept_all(struct flow *flows, size_t count,
     const struct far_addr *addr) {
     int s = must("socket", net->socket(addr->family, SOCK_STREAM, 0));
+    int on = 1;
+    must("setopt", net->setopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
     must("bind", net->bind(s, addr));
     must("listen", net->listen(s, 128));
     printf("ready\n");
