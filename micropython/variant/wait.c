@@ -9,7 +9,7 @@
 // our ioctl in front of its own. Per object that is not ready we note
 //
 //   ours         the socket module called far_mp_asked()  -> the doorbell
-//   a file       sys.stdin, a pipe: it has a descriptor   -> ppoll()
+//   a file       sys.stdin, a pipe, or a bare descriptor  -> ppoll()
 //   neither      a class with its own ioctl()             -> ask every 1 ms
 //
 // A round is what one pass over a poll's objects has noted. Between its first
@@ -58,6 +58,11 @@ static _Thread_local struct round asked;
 
 // The question under way reached a socket of ours.
 static _Thread_local bool reached_ours;
+
+_Static_assert(MP_STREAM_POLL_RD == POLLIN && MP_STREAM_POLL_WR == POLLOUT
+        && MP_STREAM_POLL_ERR == POLLERR && MP_STREAM_POLL_HUP == POLLHUP
+        && MP_STREAM_POLL_NVAL == POLLNVAL,
+    "flags go to poll() and back as they are");
 
 // The round whose wait is running, for far_mp_stale().
 static _Thread_local const struct round *waiting;
@@ -248,8 +253,7 @@ void far_mp_asked(void) {
 }
 
 static void note_file(struct round *r, int fd, mp_uint_t asked_for) {
-    short events = (asked_for & MP_STREAM_POLL_RD ? POLLIN : 0)
-        | (asked_for & MP_STREAM_POLL_WR ? POLLOUT : 0);
+    short events = (short)asked_for;
     for (unsigned i = 0; i < r->n; i++) {
         if (r->fds[i] == fd) {
             r->events[i] |= events;
@@ -296,15 +300,35 @@ static void note(mp_obj_t obj, const mp_stream_p_t *stream, mp_uint_t arg,
     }
 }
 
+// With the POSIX optimisation poll() takes descriptors too, so ours does.
+static mp_uint_t ask_descriptor(int fd, mp_uint_t asked_for) {
+    // MicroPython's flags are poll(2)'s.
+    struct pollfd p = {fd, (short)asked_for, 0};
+    if (poll(&p, 1, 0) > 0) {
+        return (mp_uint_t)p.revents;
+    }
+    note_file(open_round(), fd, asked_for);
+    return 0;
+}
+
+static mp_uint_t ask_object(mp_obj_t obj, mp_uint_t asked_for, int *errcode) {
+    const mp_stream_p_t *stream = mp_get_stream(obj);
+    reached_ours = false;
+    mp_uint_t ret = stream->ioctl(obj, MP_STREAM_POLL, asked_for, errcode);
+    if (ret == 0) {
+        note(obj, stream, asked_for, reached_ours);
+    }
+    return ret;
+}
+
 static mp_uint_t ask(
     mp_obj_t obj, mp_uint_t request, uintptr_t arg, int *errcode) {
-    const mp_stream_p_t *stream = mp_get_stream(obj);
+    (void)request; // modselect.c has only MP_STREAM_POLL
     open_round();
-    reached_ours = false;
-    mp_uint_t ret = stream->ioctl(obj, request, arg, errcode);
-    if (ret == 0) {
-        note(obj, stream, arg, reached_ours);
-    } else {
+    mp_uint_t ret = mp_obj_is_small_int(obj)
+        ? ask_descriptor((int)MP_OBJ_SMALL_INT_VALUE(obj), arg)
+        : ask_object(obj, arg, errcode);
+    if (ret != 0) {
         // This poll will not wait; the next begins with a fresh sample.
         asked.open = false;
     }
@@ -314,7 +338,11 @@ static mp_uint_t ask(
 // modselect.c takes nothing but the ioctl of what this returns.
 const mp_stream_p_t *far_mp_poll_stream(mp_obj_t obj, int flags) {
     static const mp_stream_p_t asking = {.ioctl = ask};
-    mp_get_stream_raise(obj, flags);
+    if (!mp_obj_is_small_int(obj)) {
+        mp_get_stream_raise(obj, flags);
+    } else if (MP_OBJ_SMALL_INT_VALUE(obj) < 0) {
+        mp_raise_ValueError(NULL);
+    }
     return &asking;
 }
 
