@@ -1,0 +1,215 @@
+// farsockd: serves the network of this machine to near cores.
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "daemon/config.h"
+#include "daemon/engine.h"
+#include "daemon/listener.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+#include "daemon/options.h"
+#include "daemon/place.h"
+
+enum { EXIT_USAGE = 2 };
+
+struct signals {
+    struct watch watch;
+    struct engine *engine;
+    int fd;
+};
+
+struct server {
+    struct config config;
+    size_t count;
+    struct place places[CONFIG_LINKS];
+    struct signals signals;
+    struct engine *engine;
+    struct listener *listener;
+};
+
+// --- Before serving: one line that says what is wrong ---
+
+static int refuse(const char *reason, int status) {
+    // What somebody named may hold a newline, and a line shall stay one.
+    fputs("farsockd: ", stderr);
+    for (const char *p = reason; *p != '\0'; p++) {
+        bool control = (unsigned char)*p < ' ' || *p == 0x7f;
+        fputc(control ? '?' : *p, stderr);
+    }
+    fputc('\n', stderr);
+    return status;
+}
+
+// More sockets than the soft limit allows (often 1024) are the normal case.
+static void raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        far_log(FAR_LOG_WARN, "the descriptor limit stays: %s",
+            strerror(errno));
+    }
+}
+
+static int open_places(struct server *v, char *reason, size_t len) {
+    struct config *c = &v->config;
+    if (c->links == 0) {
+        if (place_default(c->link[0], sizeof(c->link[0]), reason, len) < 0) {
+            return -1;
+        }
+        c->links = 1;
+    }
+    for (; v->count < c->links; v->count++) {
+        if (place_open(&v->places[v->count], c->link[v->count], c->mode, reason,
+                len) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void close_places(struct server *v) {
+    while (v->count > 0) {
+        place_close(&v->places[--v->count]);
+    }
+}
+
+// --- Signals ---
+
+static void signal_ready(struct watch *watch, uint32_t events) {
+    struct signals *s = (struct signals *)watch;
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(s->fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGHUP) {
+            far_log(FAR_LOG_WARN, "SIGHUP: this version cannot reload, "
+                                  "restart to read the configuration");
+            continue;
+        }
+        far_log(FAR_LOG_INFO, "stopping: %s",
+            info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+        engine_stop(s->engine);
+    }
+}
+
+// Blocked before any thread begins, so that none of them is interrupted.
+static int make_signals(struct signals *s) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a region above RLIMIT_FSIZE is an error only
+    s->watch.ready = signal_ready;
+    s->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return s->fd;
+}
+
+// --- Serving ---
+
+static int start(struct server *v) {
+    struct engine_config ec = {.resolver_threads = v->config.lookups};
+    if (make_signals(&v->signals) < 0) {
+        return -1;
+    }
+    v->engine = engine_new(&ec);
+    if (v->engine == NULL) {
+        return -1;
+    }
+    v->signals.engine = v->engine;
+    if (engine_watch(v->engine, &v->signals.watch, v->signals.fd, EPOLLIN) <
+        0) {
+        return -1;
+    }
+    v->listener = listener_new(v->engine, &v->config, v->places, v->count);
+    return v->listener != NULL ? 0 : -1;
+}
+
+static void say_ready(const struct server *v) {
+    for (size_t i = 0; i < v->count; i++) {
+        const struct place *p = &v->places[i];
+        far_log(FAR_LOG_INFO, "farsockd %s listens at %s%s", FARSOCK_VERSION,
+            p->path, p->took_over ? " (left behind by another)" : "");
+    }
+    notify("READY=1\nSTATUS=serving");
+}
+
+// No new near core finds us while the links end.
+static void stop(struct server *v) {
+    notify("STOPPING=1");
+    listener_stop(v->listener);
+    close_places(v);
+    engine_unwatch(v->engine, &v->signals.watch, v->signals.fd);
+    engine_free(v->engine);
+    listener_free(v->listener);
+    close(v->signals.fd);
+}
+
+static int serve(struct server *v) {
+    char reason[CONFIG_REASON];
+    if (open_places(v, reason, sizeof(reason)) < 0) {
+        close_places(v);
+        return refuse(reason, EXIT_FAILURE);
+    }
+    raise_descriptor_limit();
+    if (start(v) < 0) {
+        snprintf(reason, sizeof(reason), "cannot start: %s", strerror(errno));
+        close_places(v);
+        return refuse(reason, EXIT_FAILURE);
+    }
+    say_ready(v);
+    int status = EXIT_SUCCESS;
+    if (engine_run(v->engine) < 0) {
+        far_log(FAR_LOG_ERROR, "the event loop failed: %s", strerror(errno));
+        status = EXIT_FAILURE;
+    }
+    stop(v);
+    return status;
+}
+
+static int finish_output(void) {
+    return fflush(stdout) == 0 ? EXIT_SUCCESS
+                               : refuse(strerror(errno), EXIT_FAILURE);
+}
+
+int main(int argc, char **argv) {
+    static struct server server;
+    struct options o;
+    char reason[CONFIG_REASON];
+    if (options_parse(&o, argc, argv, reason, sizeof(reason)) < 0) {
+        return refuse(reason, EXIT_USAGE);
+    }
+    if (o.action == ACTION_HELP || o.action == ACTION_VERSION) {
+        fputs(o.action == ACTION_HELP ? options_help
+                                      : "farsockd " FARSOCK_VERSION "\n",
+            stdout);
+        return finish_output();
+    }
+    config_init(&server.config);
+    if (o.config != NULL &&
+        config_read(&server.config, o.config, reason, sizeof(reason)) < 0) {
+        return refuse(reason, EXIT_FAILURE);
+    }
+    if (options_apply(&o, &server.config, reason, sizeof(reason)) < 0) {
+        return refuse(reason, EXIT_USAGE);
+    }
+    if (o.action == ACTION_CHECK) {
+        config_print(&server.config, stdout);
+        return finish_output();
+    }
+    far_log_limit((enum far_log_level)server.config.log_level);
+    return serve(&server);
+}
