@@ -22,6 +22,10 @@ $(MPY_TREE)/.farsock-stamp: micropython-source ;
 
 MPY_CROSS := $(MPY_TREE)/mpy-cross/build/mpy-cross
 
+# A line that calls make runs even under make -n, -q and -t: ours must not.
+mpy_dry = $(strip $(foreach f,n q t,\
+    $(findstring $(f),$(filter-out --%,$(firstword -$(MAKEFLAGS))))))
+
 # $(call mpy_make,NAME,DIRECTORY,ARGUMENTS): MicroPython's make, its noise in a
 # log. What our command line says about CFLAGS is not meant for it.
 mpy_make = \
@@ -43,14 +47,18 @@ mpy_make = \
 
 $(MPY_CROSS): $(MPY_TREE)/.farsock-stamp
 	$(call say,MPY,mpy-cross)
-	+$(Q)$(call mpy_make,mpy-cross,mpy-cross,)
+	+$(Q)$(if $(mpy_dry),:,$(call mpy_make,mpy-cross,mpy-cross,))
 	@touch $@
+
+# Other compilers than upstream's warn of more; these are errors in any code.
+MPY_WARN := -Wno-error -Werror=implicit-function-declaration \
+    -Werror=incompatible-pointer-types
 
 # $(call mpy_build,BINARY,VARIANT,ARGUMENTS)
 mpy_build = \
     rm -f $(MPY_B)/$(2)/micropython && \
     $(call mpy_make,$(1),ports/unix,VARIANT_DIR=$(abspath micropython/$(2)) \
-        BUILD=$(MPY_B)/$(2) CFLAGS_EXTRA='-Wno-error $(SAN_FLAGS)' \
+        BUILD=$(MPY_B)/$(2) CFLAGS_EXTRA='$(MPY_WARN) $(SAN_FLAGS)' \
         LDFLAGS_EXTRA='$(SAN_FLAGS)' $(3)) && \
     mkdir -p $(B)/bin && cp $(MPY_B)/$(2)/micropython $(B)/bin/$(1)
 
@@ -65,10 +73,11 @@ MPY_OURS := $(shell find micropython -name native-variant -prune -o \
 $(B)/bin/micropython: $(MPY_B)/variant/flags $(MPY_CROSS) $(MPY_OURS) \
     $(if $(LIB_SRC),$(B)/lib/libfarsock.a)
 	$(call say,MPY,$@)
-	+$(Q)$(call mpy_build,$(@F),variant,USER_C_MODULES=$(CURDIR) \
-	    FARSOCK_LIB=$(abspath $(B))/lib/libfarsock.a)
+	+$(Q)$(if $(mpy_dry),:,$(call mpy_build,$(@F),variant, \
+	    USER_C_MODULES=$(CURDIR) \
+	    FARSOCK_LIB=$(abspath $(B))/lib/libfarsock.a))
 
 $(B)/bin/micropython-native: $(MPY_B)/native-variant/flags $(MPY_CROSS) \
     $(shell find micropython/native-variant micropython/ssl.py -type f)
 	$(call say,MPY,$@)
-	+$(Q)$(call mpy_build,$(@F),native-variant,)
+	+$(Q)$(if $(mpy_dry),:,$(call mpy_build,$(@F),native-variant,))

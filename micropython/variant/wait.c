@@ -18,6 +18,8 @@
 // compared before sleeping. A doorbell nobody took is still there to end the
 // wait, since the link's eventfd is edge-triggered in an epoll and never read.
 
+#define _GNU_SOURCE // ppoll
+
 #include "wait.h"
 
 #include <errno.h>
