@@ -44,7 +44,8 @@ struct far_welcome {
     int32_t status; // FAR_OK or why not: FAR_ELINKPROTO, FAR_EACCES...
     uint32_t features;
     uint64_t region_bytes;
-    char text[104]; // one line for people if status is not FAR_OK
+    uint32_t far_at; // line where the far part, and so the layout, begins
+    char text[100];  // one line for people if status is not FAR_OK
 };
 _Static_assert(sizeof(struct far_hello) == 64, "SPEC: hello");
 _Static_assert(sizeof(struct far_welcome) == 128, "SPEC: welcome");

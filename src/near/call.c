@@ -1,0 +1,306 @@
+// The calls that ask far.
+// SPDX-License-Identifier: MIT
+#include "near/near.h"
+
+#include <string.h>
+
+static struct fari_ask ask_of(uint8_t op, uint32_t slot, const void *req,
+    size_t len) {
+    return (struct fari_ask){
+        .op = op,
+        .slot = slot,
+        .req = req,
+        .req_len = (uint32_t)len,
+        .undo = FARI_NO_SLOT,
+    };
+}
+
+// A question about one socket.
+static int ask_far(struct far_link *l, int sock, struct fari_ask *ask) {
+    ask->slot = fari_pin(l, sock);
+    if (ask->slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    int err = fari_request(l, ask, FAR_FOREVER);
+    fari_unpin(l, ask->slot);
+    return err;
+}
+
+// Gives back the slot of a request that came to nothing. Of one that was left
+// the answer is still to come, and undoes it.
+static void drop_failed(struct far_link *l, const struct fari_ask *ask) {
+    if (ask->left) {
+        return;
+    }
+    fari_lock(l, &l->lock);
+    fari_slot_drop(l, ask->undo);
+    fari_unlock(l, &l->lock);
+}
+
+int far_socket(struct far_link *l, uint32_t family, uint32_t type,
+    uint32_t proto) {
+    struct far_req_socket req = {
+        .family = family,
+        .type = type,
+        .proto = proto,
+    };
+    if (fari_is_down(l)) {
+        return FAR_ENETDOWN;
+    }
+    uint32_t slot = fari_slot_new(l, &req.rings);
+    if (slot == FARI_NO_SLOT) {
+        return fari_is_down(l) ? FAR_ENETDOWN : FAR_EMFILE;
+    }
+    struct fari_ask ask = ask_of(FAR_OP_SOCKET, slot, &req, sizeof req);
+    ask.undo = slot;
+    int err = fari_request(l, &ask, FAR_FOREVER);
+    if (err < 0) {
+        drop_failed(l, &ask);
+        return err;
+    }
+    fari_slot_open(l, slot, family, type, proto);
+    return fari_handle(l, slot);
+}
+
+int far_bind(struct far_link *l, int sock, const struct far_addr *addr) {
+    struct far_req_addr req = {.addr = *addr};
+    struct fari_ask ask = ask_of(FAR_OP_BIND, 0, &req, sizeof req);
+    return ask_far(l, sock, &ask);
+}
+
+int far_listen(struct far_link *l, int sock, int backlog) {
+    struct far_req_listen req = {.backlog = backlog};
+    struct fari_ask ask = ask_of(FAR_OP_LISTEN, 0, &req, sizeof req);
+    return ask_far(l, sock, &ask);
+}
+
+// --- connect ---
+
+static int ask_connect(struct far_link *l, uint32_t slot,
+    const struct far_addr *addr) {
+    struct far_req_addr req = {.addr = *addr};
+    struct fari_ask ask = ask_of(FAR_OP_CONNECT, slot, &req, sizeof req);
+    int err = fari_request(l, &ask, FAR_FOREVER);
+    if (err == FAR_ECONNABORTED) {
+        // Far had fetched the socket's error before the kernel could say it.
+        int real = fari_take_error(l, slot);
+        return real != FAR_OK ? real : err;
+    }
+    return err;
+}
+
+static int wait_connected(struct far_link *l, uint32_t slot,
+    uint64_t deadline_ns, uint64_t *timeo_ns) {
+    int err = FAR_OK;
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
+    while (err == FAR_OK && !fari_is_down(l) &&
+           (fari_state(l, slot) & FAR_ST_CONNECTING)) {
+        err =
+            fari_sleep(l, w, deadline_ns, l->socks[slot].sndtimeo_ms, timeo_ns);
+    }
+    fari_wait_end(l, w);
+    return err == FAR_EAGAIN ? FAR_EINPROGRESS : err;
+}
+
+static int connect_stream(struct far_link *l, uint32_t slot,
+    const struct far_addr *addr, uint64_t deadline_ns) {
+    uint64_t timeo_ns = 0;
+    for (;;) {
+        int err = ask_connect(l, slot, addr);
+        if (deadline_ns == FAR_NOWAIT ||
+            (err != FAR_EINPROGRESS && err != FAR_EALREADY)) {
+            return err;
+        }
+        // As connect(2) does: wait for it, then ask what came of it.
+        err = wait_connected(l, slot, deadline_ns, &timeo_ns);
+        if (err != FAR_OK) {
+            return err;
+        }
+    }
+}
+
+static int connect_dgram(struct far_link *l, uint32_t slot,
+    const struct far_addr *addr) {
+    int err = ask_connect(l, slot, addr);
+    if (err >= 0) {
+        struct fari_sock *s = &l->socks[slot];
+        fari_lock(l, &l->lock);
+        if (addr->family == FAR_AF_UNSPEC) {
+            s->flags = (uint8_t)(s->flags & ~FARI_PEER);
+        } else {
+            s->flags |= FARI_PEER;
+        }
+        fari_unlock(l, &l->lock);
+    }
+    fari_forget_verdicts(l, slot);
+    return err;
+}
+
+int far_connect(struct far_link *l, int sock, const struct far_addr *addr,
+    uint64_t deadline_ns) {
+    uint32_t slot = fari_pin(l, sock);
+    if (slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    int err = l->socks[slot].type == FAR_SOCK_STREAM
+                  ? connect_stream(l, slot, addr, deadline_ns)
+                  : connect_dgram(l, slot, addr);
+    if (err >= 0 && addr->family == FAR_AF_UNSPEC) {
+        fari_lock(l, &l->lock);
+        l->socks[slot].flags =
+            (uint8_t)(l->socks[slot].flags & ~(FARI_SHUT_RD | FARI_SHUT_WR));
+        fari_unlock(l, &l->lock);
+    }
+    fari_unpin(l, slot);
+    return err;
+}
+
+// --- accept ---
+
+// One connection if there is one: its slot, or an error.
+static int accept_one(struct far_link *l, uint32_t slot,
+    struct far_addr *peer) {
+    struct far_req_accept req = {0};
+    uint32_t child = fari_slot_new(l, &req.rings);
+    if (child == FARI_NO_SLOT) {
+        return fari_is_down(l) ? FAR_ENETDOWN : FAR_EMFILE;
+    }
+    req.slot = child;
+    struct far_rep_accept rep = {0};
+    struct fari_ask ask = ask_of(FAR_OP_ACCEPT, slot, &req, sizeof req);
+    ask.undo = child;
+    ask.data = &rep;
+    ask.room = sizeof rep;
+    int err = fari_request(l, &ask, FAR_FOREVER);
+    if (err < 0) {
+        drop_failed(l, &ask);
+        return err;
+    }
+    const struct fari_sock *s = &l->socks[slot];
+    fari_slot_open(l, child, s->family, s->type, s->proto);
+    if (peer) {
+        *peer = rep.peer;
+    }
+    return (int)child;
+}
+
+static int wait_acceptable(struct far_link *l, uint32_t slot,
+    uint64_t deadline_ns, uint64_t *timeo_ns) {
+    int err = FAR_OK;
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
+    while (err == FAR_OK && !fari_is_down(l) &&
+           (fari_state(l, slot) & (FAR_ST_LISTENING | FAR_ST_ACCEPT)) ==
+               FAR_ST_LISTENING) {
+        err =
+            fari_sleep(l, w, deadline_ns, l->socks[slot].rcvtimeo_ms, timeo_ns);
+    }
+    fari_wait_end(l, w);
+    return err;
+}
+
+int far_accept(struct far_link *l, int sock, struct far_addr *peer,
+    uint64_t deadline_ns) {
+    uint32_t slot = fari_pin(l, sock);
+    if (slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    uint64_t timeo_ns = 0;
+    int got = 0;
+    for (;;) {
+        got = accept_one(l, slot, peer);
+        if (got != FAR_EAGAIN || deadline_ns == FAR_NOWAIT) {
+            break;
+        }
+        int err = wait_acceptable(l, slot, deadline_ns, &timeo_ns);
+        if (err != FAR_OK) {
+            got = err;
+            break;
+        }
+    }
+    fari_unpin(l, slot);
+    return got < 0 ? got : fari_handle(l, (uint32_t)got);
+}
+
+// --- data ---
+
+int32_t far_sendto(struct far_link *l, int sock, const void *buf, size_t len,
+    uint32_t flags, const struct far_addr *addr, uint64_t deadline_ns) {
+    uint32_t slot = fari_pin(l, sock);
+    if (slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    // A stream has one peer: as natively, an address is not looked at.
+    int32_t n =
+        l->socks[slot].type == FAR_SOCK_STREAM
+            ? fari_stream_send(l, slot, buf, len, flags, deadline_ns)
+            : fari_dgram_send(l, slot, buf, len, flags, addr, deadline_ns);
+    fari_unpin(l, slot);
+    return n;
+}
+
+int32_t far_recvfrom(struct far_link *l, int sock, void *buf, size_t len,
+    uint32_t flags, struct far_addr *from, uint32_t *out_flags,
+    uint64_t deadline_ns) {
+    uint32_t slot = fari_pin(l, sock);
+    if (slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    int32_t n = 0;
+    if (l->socks[slot].type == FAR_SOCK_STREAM) {
+        if (from) {
+            *from = (struct far_addr){0};
+        }
+        if (out_flags) {
+            *out_flags = 0;
+        }
+        n = fari_stream_recv(l, slot, buf, len, flags, deadline_ns);
+    } else {
+        n = fari_dgram_recv(l, slot, buf, len, flags, from, out_flags,
+            deadline_ns);
+    }
+    fari_unpin(l, slot);
+    return n;
+}
+
+// --- the rest ---
+
+int far_shutdown(struct far_link *l, int sock, int how) {
+    struct far_req_shutdown req = {.how = (uint32_t)how};
+    struct fari_ask ask = ask_of(FAR_OP_SHUTDOWN, 0, &req, sizeof req);
+    ask.slot = fari_pin(l, sock);
+    if (ask.slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    int err = fari_request(l, &ask, FAR_FOREVER);
+    // Linux marks the directions even when it says ENOTCONN.
+    if (err >= 0 || err == FAR_ENOTCONN) {
+        static const uint8_t marks[] = {
+            [FAR_SHUT_RD] = FARI_SHUT_RD,
+            [FAR_SHUT_WR] = FARI_SHUT_WR,
+            [FAR_SHUT_RDWR] = FARI_SHUT_RD | FARI_SHUT_WR,
+        };
+        fari_lock(l, &l->lock);
+        l->socks[ask.slot].flags |= marks[how];
+        fari_wake(l, FARI_WAIT_SOCK, ask.slot);
+        fari_unlock(l, &l->lock);
+    }
+    fari_unpin(l, ask.slot);
+    return err;
+}
+
+static int ask_name(struct far_link *l, int sock, uint8_t op,
+    struct far_addr *addr) {
+    *addr = (struct far_addr){0};
+    struct fari_ask ask = ask_of(op, 0, NULL, 0);
+    ask.data = addr;
+    ask.room = sizeof *addr;
+    return ask_far(l, sock, &ask);
+}
+
+int far_getsockname(struct far_link *l, int sock, struct far_addr *addr) {
+    return ask_name(l, sock, FAR_OP_GETSOCKNAME, addr);
+}
+
+int far_getpeername(struct far_link *l, int sock, struct far_addr *addr) {
+    return ask_name(l, sock, FAR_OP_GETPEERNAME, addr);
+}

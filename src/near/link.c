@@ -1,0 +1,162 @@
+// A link's memory, locks, birth and death.
+// SPDX-License-Identifier: MIT
+#include "near/near.h"
+
+#include <string.h>
+
+static size_t align_up(size_t n) {
+    size_t a = _Alignof(max_align_t);
+    return (n + a - 1u) / a * a;
+}
+
+static size_t tags_size(const struct far_layout *lay) {
+    return align_up((lay->tags + 1u) * sizeof(struct fari_tag));
+}
+
+size_t far_link_size(const struct far_layout *lay) {
+    return align_up(sizeof(struct far_link)) + tags_size(lay) +
+           align_up(lay->sockets * sizeof(struct fari_sock));
+}
+
+void fari_lock(struct far_link *l, _Atomic uint32_t *word) {
+    uint32_t free = 0;
+    if (atomic_compare_exchange_strong_explicit(word, &free, 1u,
+            memory_order_acquire, memory_order_relaxed)) {
+        return;
+    }
+    while (atomic_exchange_explicit(word, 2u, memory_order_acquire) != 0) {
+        l->port->park(l->ctx, word, 2u, FAR_FOREVER);
+    }
+}
+
+void fari_unlock(struct far_link *l, _Atomic uint32_t *word) {
+    if (atomic_exchange_explicit(word, 0u, memory_order_release) == 2u) {
+        l->port->unpark(l->ctx, word);
+    }
+}
+
+static uint8_t *line(const struct far_link *l, uint32_t at) {
+    return l->region + (size_t)at * FAR_LINE;
+}
+
+struct far_near_line *fari_near_line(const struct far_link *l, uint32_t slot) {
+    return (struct far_near_line *)(void *)line(l, l->lay.near_socks + slot);
+}
+
+struct far_far_line *fari_far_line(const struct far_link *l, uint32_t slot) {
+    return (struct far_far_line *)(void *)line(l, l->lay.far_socks + slot);
+}
+
+bool fari_is_down(const struct far_link *l) {
+    return atomic_load_explicit(&l->down, memory_order_relaxed) != 0;
+}
+
+uint64_t fari_deadline(struct far_link *l, uint32_t ms) {
+    return l->port->now_ns(l->ctx) + (uint64_t)ms * 1000000u;
+}
+
+static void publish_counters(struct far_link *l) {
+    struct far_near_ctl *ctl = (struct far_near_ctl *)(void *)l->region;
+    far_store(&ctl->count.kicks, l->count.kicks);
+    far_store(&ctl->count.doorbells, l->count.doorbells);
+    far_store(&ctl->count.wakeups, l->count.wakeups);
+    far_store(&ctl->count.rescues, l->count.rescues);
+    far_store(&ctl->count.spurious, l->count.spurious);
+    FAR_CLEAN(&ctl->count, sizeof ctl->count);
+}
+
+void fari_bell(struct far_link *l) {
+    l->count.doorbells++;
+    publish_counters(l);
+    l->port->notify(l->ctx);
+}
+
+static void init_rings(struct far_link *l) {
+    struct far_near_ctl *near = (struct far_near_ctl *)(void *)l->region;
+    struct far_far_ctl *far =
+        (struct far_far_ctl *)(void *)line(l, l->lay.far_at);
+    uint32_t base = l->lay.index_base;
+    // Wake indexes start "behind": far's first look is not owed to a KICK.
+    near->cmd = (struct far_msg_head){.head = base};
+    near->evt = (struct far_msg_tail){.tail = base, .wake = base - 1u};
+    near->count = (struct far_counters){0};
+    far_msg_writer_init(&l->cmd, &near->cmd, &far->cmd, line(l, l->lay.cmd_at),
+        l->lay.cmd_bytes, base);
+    far_msg_reader_init(&l->evt, &far->evt, &near->evt, line(l, l->lay.evt_at),
+        l->lay.evt_bytes, base);
+    memset(fari_near_line(l, 0), 0, (size_t)l->lay.sockets * FAR_LINE);
+    near->hdr = (struct far_part_header){
+        .magic = FAR_WIRE_MAGIC,
+        .version = FAR_WIRE_VERSION,
+        .features = far->hdr.features,
+        .epoch = 1,
+        .seen = far->hdr.epoch,
+        .ready = 1,
+    };
+    FAR_CLEAN(l->region, (size_t)l->lay.cmd_at * FAR_LINE);
+    FAR_SYNC();
+}
+
+struct far_link *far_link_init(void *mem, void *region, uint64_t region_bytes,
+    const struct far_layout *layout, const struct far_port *port, void *ctx,
+    int *err) {
+    struct far_link *l = mem;
+    *err = far_layout_check(layout, region_bytes);
+    if (*err != FAR_OK) {
+        return NULL;
+    }
+    memset(l, 0, far_link_size(layout));
+    l->region = region;
+    l->lay = *layout;
+    l->port = port;
+    l->ctx = ctx;
+    uint8_t *after = (uint8_t *)mem + align_up(sizeof *l);
+    l->tags = (struct fari_tag *)(void *)after;
+    l->socks = (struct fari_sock *)(void *)(after + tags_size(layout));
+    const struct far_far_ctl *far =
+        (const struct far_far_ctl *)(void *)line(l, l->lay.far_at);
+    FAR_INV(far, sizeof *far);
+    if (far_load(&far->hdr.magic) != FAR_WIRE_MAGIC) {
+        *err = FAR_EBADMSG;
+        return NULL;
+    }
+    if (far_load(&far->hdr.version) != FAR_WIRE_VERSION) {
+        *err = FAR_ELINKPROTO;
+        return NULL;
+    }
+    init_rings(l);
+    fari_slots_init(l);
+    return l;
+}
+
+void far_link_down(struct far_link *l) {
+    fari_lock(l, &l->lock);
+    if (!fari_is_down(l)) {
+        atomic_store(&l->down, 1u);
+        fari_answer_all(l);
+        for (uint32_t i = 0; i < l->waiters_top; i++) {
+            fari_wake(l, FARI_WAIT_NONE, i);
+        }
+    }
+    fari_unlock(l, &l->lock);
+}
+
+bool far_link_is_up(const struct far_link *l) {
+    return !fari_is_down(l);
+}
+
+uint32_t far_link_sockets(struct far_link *l) {
+    fari_lock(l, &l->lock);
+    uint32_t n = 0;
+    for (uint32_t i = 0; fari_is_down(l) && i < l->lay.sockets; i++) {
+        n += l->socks[i].use == FARI_OPEN;
+    }
+    n = fari_is_down(l) ? n : l->open_count;
+    fari_unlock(l, &l->lock);
+    return n;
+}
+
+void far_link_interrupt(struct far_link *l) {
+    atomic_fetch_add(&l->interrupts, 1u);
+    l->port->wake(l->ctx);
+}

@@ -1,0 +1,263 @@
+// Private state of the near library, and what its parts offer each other.
+// SPDX-License-Identifier: MIT
+#ifndef FARI_NEAR_H
+#define FARI_NEAR_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "farsock/farsock.h"
+#include "ring/ring.h"
+
+// Locks, taken in this order, never while sleeping for the peer:
+//   a socket's tx_lock, then its rx_lock, then the link's lock.
+// A lock word: 0 free, 1 held, 2 held and somebody parks on it.
+
+#define FARI_NO_SLOT  0xffffffffu
+#define FARI_WAITERS  256u
+#define FARI_VERDICTS 128u
+// Bytes of a getaddrinfo answer that a call takes: about 100 entries. On the
+// stack of the caller.
+#define FARI_LOOKUP_ROOM 4096u
+
+enum fari_use {
+    FARI_FREE,
+    FARI_OPEN,
+    FARI_CLOSING, // closed by near; far has not let go yet
+};
+
+enum fari_sock_flag {
+    FARI_SHUT_RD = 0x1,
+    FARI_SHUT_WR = 0x2,
+    FARI_TX_BUSY = 0x4,    // a datagram's result is awaited: others queue
+    FARI_PEER = 0x8,       // datagram: connected
+    FARI_DOWN_TOLD = 0x10, // the far core's death was reported once
+    FARI_LINGER = 0x20,    // close waits (SO_LINGER n)
+};
+
+// A socket, private to near. Indexes here are the authority; `_pub` is what
+// the line in shared memory says, `_checked` the index at the last wake check.
+struct fari_sock {
+    _Atomic uint32_t tx_lock;
+    _Atomic uint32_t rx_lock;
+    uint32_t gen;
+    uint32_t tx_head;
+    uint32_t tx_tail; // far's, as last seen
+    uint32_t rx_tail;
+    uint32_t rx_head; // far's, as last seen
+    uint32_t rx_pub;
+    uint32_t rx_checked;
+    uint32_t kick_pos; // end of our last KICK in the cmd ring
+    uint32_t err_seen; // sequence of the last error taken
+    uint32_t rcvlowat;
+    uint32_t rcvtimeo_ms; // 0: none
+    uint32_t sndtimeo_ms;
+    uint16_t users; // calls that sleep or ask; under the link's lock
+    uint16_t proto;
+    _Atomic uint8_t use; // fari_use; written under all three locks
+    uint8_t flags;       // fari_sock_flag; under the link's lock
+    uint8_t family;
+    uint8_t type;
+    uint32_t next_free;
+};
+
+enum fari_tag_state {
+    FARI_TAG_FREE,
+    FARI_TAG_ASKED,
+    FARI_TAG_DONE,
+    FARI_TAG_LEFT, // nobody waits any more; rests until it is answered
+};
+
+struct fari_tag {
+    uint8_t state;
+    uint8_t op;
+    uint16_t len; // bytes in data
+    int32_t result;
+    uint32_t total;
+    uint32_t slot;  // of a socket to be closed if a left tag succeeds
+    uint64_t asked; // now_ns
+    uint8_t data[FAR_REPLY_DATA_MAX];
+};
+
+enum fari_wait_kind {
+    FARI_WAIT_NONE,
+    FARI_WAIT_SOCK, // anything about socket id
+    FARI_WAIT_TAG,  // the answer with tag id
+    FARI_WAIT_ANY,  // anything about any socket
+    FARI_WAIT_FREE, // a tag or a slot became free
+};
+
+struct fari_waiter {
+    _Atomic uint32_t word; // 1: look again
+    uint8_t kind;
+    uint32_t id;
+};
+
+// A datagram destination that was good at last: sends to it need no answer.
+struct fari_verdict {
+    uint32_t slot;
+    uint32_t gen;
+    uint32_t link_epoch;
+    uint32_t sock_epoch;
+    uint32_t max_len; // the longest payload that went
+    struct far_addr addr;
+};
+
+struct far_link {
+    uint8_t *region;
+    const struct far_port *port;
+    void *ctx;
+    struct far_layout lay;
+    _Atomic uint32_t lock;
+    _Atomic uint32_t down;
+    _Atomic uint32_t interrupts;
+    uint32_t interrupts_seen;
+    _Atomic uint32_t events; // KICKs taken
+    struct far_msg_writer cmd;
+    struct far_msg_reader evt;
+    uint32_t leader; // waiter + 1 that sleeps in port->wait; 0: nobody
+    bool leader_custom;
+    uint32_t claim;       // waiter + 1 that wants to lead with its own wait
+    uint32_t waiters_top; // waiters in use are below this
+    uint32_t free_slot;
+    uint32_t open_count; // slots that are not free
+    uint32_t lookups;
+    struct far_counters count;
+    struct fari_waiter waiters[FARI_WAITERS];
+    struct fari_verdict verdicts[FARI_VERDICTS];
+    struct fari_tag *tags; // [lay.tags + 1], 0 unused
+    struct fari_sock *socks;
+};
+
+// --- link.c ---
+void fari_lock(struct far_link *l, _Atomic uint32_t *word);
+void fari_unlock(struct far_link *l, _Atomic uint32_t *word);
+struct far_near_line *fari_near_line(const struct far_link *l, uint32_t slot);
+struct far_far_line *fari_far_line(const struct far_link *l, uint32_t slot);
+bool fari_is_down(const struct far_link *l);
+// The time at which a wait of ms milliseconds, begun now, is over.
+uint64_t fari_deadline(struct far_link *l, uint32_t ms);
+void fari_bell(struct far_link *l);
+
+// --- wait.c ---
+// A waiter is registered, the caller looks whether it must wait at all, then
+// sleeps as often as needed, then ends. What happens after begin is not lost.
+uint32_t fari_wait_begin(struct far_link *l, enum fari_wait_kind kind,
+    uint32_t id);
+// FAR_OK (look again), FAR_ETIMEDOUT, FAR_EINTR, FAR_ELINKDOWN.
+int fari_wait_step(struct far_link *l, uint32_t waiter, uint64_t deadline_ns);
+int fari_wait_step_with(struct far_link *l, uint32_t waiter,
+    uint64_t deadline_ns, int (*wait)(void *arg, uint64_t deadline_ns),
+    void *arg);
+void fari_wait_end(struct far_link *l, uint32_t waiter);
+// Under the link's lock: has those waiters look again.
+void fari_wake(struct far_link *l, enum fari_wait_kind kind, uint32_t id);
+// Looks once whether far rang, or died, if nobody else is looking.
+void fari_glance(struct far_link *l);
+
+// --- request.c ---
+struct fari_ask {
+    uint8_t op;
+    uint32_t slot;
+    const void *req; // the op's struct, and what follows it
+    uint32_t req_len;
+    const void *more;
+    uint32_t more_len;
+    void *data; // room for the answer's data, whole
+    uint32_t room;
+    uint32_t got;   // out: bytes in data
+    uint32_t total; // out: bytes that far had
+    uint32_t undo;  // slot to close if a left request succeeds, FARI_NO_SLOT
+    bool answered;  // out: the result is far's own
+    bool left;      // out: given up; what far still does will be undone
+    bool slow;      // may take long: is cancelled when the deadline passes
+    int why;        // out: a slow one was answered after it was cancelled
+};
+// Sends and waits for the answer: its result, or FAR_ENETDOWN, FAR_EINTR,
+// FAR_ETIMEDOUT.
+int fari_request(struct far_link *l, struct fari_ask *ask,
+    uint64_t deadline_ns);
+// Under the link's lock: an answer came.
+void fari_answer(struct far_link *l, const struct far_msg *m, const void *buf);
+// Under the link's lock: far is gone; everybody is answered.
+void fari_answer_all(struct far_link *l);
+
+// --- slot.c ---
+void fari_slots_init(struct far_link *l);
+// Finds an open socket. FARI_NO_SLOT if the handle is none.
+uint32_t fari_find(struct far_link *l, int handle);
+int fari_handle(const struct far_link *l, uint32_t slot);
+// Finds and pins: the slot stays until fari_unpin(), whoever closes it.
+uint32_t fari_pin(struct far_link *l, int handle);
+void fari_unpin(struct far_link *l, uint32_t slot);
+// Takes a free slot, its lines zero under a new generation. FARI_NO_SLOT if
+// all are in use (after waiting a little for those that far still holds).
+uint32_t fari_slot_new(struct far_link *l, struct far_rings *rings);
+// Opens a slot whose socket exists now; gives one back that came to nothing.
+void fari_slot_open(struct far_link *l, uint32_t slot, uint32_t family,
+    uint32_t type, uint32_t proto);
+void fari_slot_drop(struct far_link *l, uint32_t slot);
+// Under the link's lock: a KICKED for this slot came; frees it if it closed.
+void fari_slot_kicked(struct far_link *l, uint32_t slot);
+// Under the link's lock: makes far look at the socket. The caller rings if
+// true.
+bool fari_kick_locked(struct far_link *l, uint32_t slot);
+void fari_kick(struct far_link *l, uint32_t slot);
+// Under the link's lock, after cmd's head went on from before: forgets old
+// KICKs, whose positions would else come round again after 4 GiB of messages.
+void fari_age_kicks(struct far_link *l, uint32_t before);
+
+// --- state.c ---
+// Far's line as one copy: state bits, and whether an error waits. A line of
+// another generation is all zero.
+uint32_t fari_state(const struct far_link *l, uint32_t slot);
+// The pending error (negative) without taking it, 0 if none.
+int fari_peek_error(const struct far_link *l, uint32_t slot);
+// Takes it.
+int fari_take_error(struct far_link *l, uint32_t slot);
+// Refresh the private copy of far's index under the socket's tx (rx) lock.
+// FAR_OK, or FAR_EBADMSG (the socket is poisoned).
+int fari_refresh_tx(struct far_link *l, uint32_t slot);
+int fari_refresh_rx(struct far_link *l, uint32_t slot);
+uint8_t *fari_tx_ring(const struct far_link *l, uint32_t slot);
+uint8_t *fari_rx_ring(const struct far_link *l, uint32_t slot);
+// Under tx_lock: publishes tx_head, kicks if far waits for it.
+void fari_publish_tx(struct far_link *l, uint32_t slot, uint32_t old_head);
+// Under rx_lock: publishes rx_tail if that is due (or force), kicks.
+void fari_publish_rx(struct far_link *l, uint32_t slot, bool force);
+// Under tx_lock (rx_lock): asks for a KICK at room (data), then looks again.
+// True: still nothing, the KICK will come.
+bool fari_arm_tx(struct far_link *l, uint32_t slot);
+bool fari_arm_rx(struct far_link *l, uint32_t slot);
+// Under tx_lock: a third of the ring is free.
+bool fari_has_room(const struct far_link *l, uint32_t slot);
+// Sleeps on a pinned socket until something about it changed. The deadline's
+// error is already the call's: FAR_EAGAIN or FAR_ETIMEDOUT, FAR_EINTR.
+int fari_sleep(struct far_link *l, uint32_t waiter, uint64_t deadline_ns,
+    uint32_t timeo_ms, uint64_t *timeo_ns);
+// True at the end of what can be read: *result is what recv says then. An error
+// is taken only if tell: a call that has bytes to return leaves it for the
+// next.
+bool fari_stream_over(struct far_link *l, uint32_t slot, bool tell,
+    int *result);
+// The part of it that is far's death, for any socket.
+bool fari_over_by_death(struct far_link *l, uint32_t slot, bool tell,
+    int *result);
+
+// --- stream.c, dgram.c ---
+// Forgets what is known of a socket's destinations.
+void fari_forget_verdicts(struct far_link *l, uint32_t slot);
+int32_t fari_stream_send(struct far_link *l, uint32_t slot, const void *buf,
+    size_t len, uint32_t flags, uint64_t deadline_ns);
+int32_t fari_stream_recv(struct far_link *l, uint32_t slot, void *buf,
+    size_t len, uint32_t flags, uint64_t deadline_ns);
+int32_t fari_dgram_send(struct far_link *l, uint32_t slot, const void *buf,
+    size_t len, uint32_t flags, const struct far_addr *addr,
+    uint64_t deadline_ns);
+int32_t fari_dgram_recv(struct far_link *l, uint32_t slot, void *buf,
+    size_t len, uint32_t flags, struct far_addr *from, uint32_t *out_flags,
+    uint64_t deadline_ns);
+
+#endif

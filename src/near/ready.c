@@ -1,0 +1,139 @@
+// Readiness: poll bits from the lines, no message.
+// SPDX-License-Identifier: MIT
+#include "near/near.h"
+
+static bool can_read(struct far_link *l, uint32_t slot, uint32_t state) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t have = s->rx_head - s->rx_tail;
+    if (s->type != FAR_SOCK_STREAM) {
+        return have > 0;
+    }
+    return have >= s->rcvlowat || (state & (FAR_ST_FIN | FAR_ST_DRAINED));
+}
+
+static uint32_t stream_bits(struct far_link *l, uint32_t slot, uint32_t state) {
+    struct fari_sock *s = &l->socks[slot];
+    if (state & FAR_ST_LISTENING) {
+        return state & FAR_ST_ACCEPT ? FAR_POLLIN : 0;
+    }
+    uint32_t bits = 0;
+    if (!(state & (FAR_ST_CONNECTED | FAR_ST_CONNECTING | FAR_ST_HUP))) {
+        bits |= FAR_POLLOUT | FAR_POLLHUP;
+    }
+    if (state & FAR_ST_HUP) {
+        bits |= FAR_POLLIN | FAR_POLLOUT | FAR_POLLHUP | FAR_POLLRDHUP;
+    } else if (state & FAR_ST_CONNECTED) {
+        bool room = fari_has_room(l, slot) || (s->flags & FARI_SHUT_WR);
+        bits |= room ? FAR_POLLOUT : 0;
+        bits |= can_read(l, slot, state) ? FAR_POLLIN : 0;
+        bits |= state & (FAR_ST_FIN | FAR_ST_RDHUP) ? FAR_POLLRDHUP : 0;
+    }
+    if (s->flags & FARI_SHUT_RD) {
+        bits |= FAR_POLLIN | FAR_POLLRDHUP;
+    }
+    return bits;
+}
+
+static uint32_t dgram_bits(struct far_link *l, uint32_t slot, uint32_t state) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t bits = 0;
+    bool busy = (s->flags & FARI_TX_BUSY) != 0;
+    bits |= fari_has_room(l, slot) && !busy ? FAR_POLLOUT : 0;
+    bits |= can_read(l, slot, state) ? FAR_POLLIN : 0;
+    bits |= state & FAR_ST_HUP ? FAR_POLLHUP : 0;
+    if ((state & FAR_ST_RDHUP) || (s->flags & FARI_SHUT_RD)) {
+        bits |= FAR_POLLIN | FAR_POLLRDHUP;
+    }
+    return bits;
+}
+
+static uint32_t bits_of(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t state = fari_state(l, slot);
+    uint32_t bits = s->type == FAR_SOCK_STREAM ? stream_bits(l, slot, state)
+                                               : dgram_bits(l, slot, state);
+    bits |= state & FAR_ST_PRI ? FAR_POLLPRI : 0;
+    if (fari_peek_error(l, slot) != FAR_OK || (state & FAR_ST_ERRQUEUE)) {
+        bits |= FAR_POLLERR;
+    }
+    if (fari_is_down(l)) {
+        bits |= FAR_POLLIN | FAR_POLLOUT | FAR_POLLHUP | FAR_POLLRDHUP;
+        bits |= s->flags & FARI_DOWN_TOLD ? 0 : FAR_POLLERR;
+    }
+    return bits;
+}
+
+// Refreshes what the events need and arms it. The bits after that.
+static uint32_t look(struct far_link *l, uint32_t slot, uint32_t events,
+    bool arm) {
+    struct fari_sock *s = &l->socks[slot];
+    if (events & FAR_POLLIN) {
+        fari_lock(l, &s->rx_lock);
+        fari_refresh_rx(l, slot);
+        if (arm && s->rx_head - s->rx_tail < s->rcvlowat) {
+            fari_arm_rx(l, slot);
+        }
+        fari_unlock(l, &s->rx_lock);
+    }
+    if (events & FAR_POLLOUT) {
+        fari_lock(l, &s->tx_lock);
+        if (!fari_has_room(l, slot)) {
+            fari_refresh_tx(l, slot);
+        }
+        if (arm && !fari_has_room(l, slot)) {
+            fari_arm_tx(l, slot);
+        }
+        fari_unlock(l, &s->tx_lock);
+    }
+    return bits_of(l, slot);
+}
+
+uint32_t far_ready(struct far_link *l, int sock, uint32_t events, bool arm) {
+    uint32_t slot = fari_find(l, sock);
+    if (slot == FARI_NO_SLOT) {
+        return FAR_POLLNVAL;
+    }
+    uint32_t asked = events | FAR_POLLERR | FAR_POLLHUP;
+    uint32_t bits = look(l, slot, events, false) & asked;
+    if (bits == 0 && arm) {
+        bits = look(l, slot, events, true) & asked;
+    }
+    return bits;
+}
+
+static size_t ask_all(struct far_link *l, struct far_pollfd *fds, size_t count,
+    bool arm) {
+    size_t ready = 0;
+    for (size_t i = 0; i < count; i++) {
+        fds[i].revents = 0;
+        if (fds[i].sock >= 0) {
+            // Once one is ready nobody will sleep: no need to arm the rest.
+            fds[i].revents =
+                far_ready(l, fds[i].sock, fds[i].events, arm && ready == 0);
+            ready += fds[i].revents != 0;
+        }
+    }
+    return ready;
+}
+
+int far_poll(struct far_link *l, struct far_pollfd *fds, size_t count,
+    uint64_t deadline_ns) {
+    size_t ready = ask_all(l, fds, count, false);
+    if (ready > 0) {
+        return (int)ready;
+    }
+    if (deadline_ns == FAR_NOWAIT) {
+        fari_glance(l);
+        return (int)ask_all(l, fds, count, false);
+    }
+    int err = FAR_OK;
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_ANY, 0);
+    while ((ready = ask_all(l, fds, count, true)) == 0) {
+        err = fari_wait_step(l, w, deadline_ns);
+        if (err == FAR_EINTR || err == FAR_ETIMEDOUT) {
+            break;
+        }
+    }
+    fari_wait_end(l, w);
+    return ready > 0 || err != FAR_EINTR ? (int)ready : err;
+}

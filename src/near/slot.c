@@ -1,0 +1,307 @@
+// Slots: handles, births, deaths.
+// SPDX-License-Identifier: MIT
+#include "near/near.h"
+
+#include <string.h>
+
+// How long a new socket waits for far to let go of a closed one's slot when all
+// are in use.
+#define FARI_SLOT_WAIT_MS 1000u
+
+// A handle is the slot and the low bits of its generation, so that a stale one
+// is noticed.
+#define HANDLE_GEN_MASK 0x7fffu
+
+void fari_slots_init(struct far_link *l) {
+    for (uint32_t i = 0; i < l->lay.sockets; i++) {
+        l->socks[i].next_free = i + 1u < l->lay.sockets ? i + 1u : FARI_NO_SLOT;
+        l->socks[i].kick_pos = l->lay.index_base;
+    }
+    l->free_slot = 0;
+}
+
+int fari_handle(const struct far_link *l, uint32_t slot) {
+    uint32_t gen = l->socks[slot].gen & HANDLE_GEN_MASK;
+    return (int)(gen << 16 | slot);
+}
+
+uint32_t fari_find(struct far_link *l, int handle) {
+    uint32_t slot = (uint32_t)handle & 0xffffu;
+    if (handle < 0 || slot >= l->lay.sockets ||
+        atomic_load_explicit(&l->socks[slot].use, memory_order_acquire) !=
+            FARI_OPEN ||
+        fari_handle(l, slot) != handle) {
+        return FARI_NO_SLOT;
+    }
+    return slot;
+}
+
+uint32_t fari_pin(struct far_link *l, int handle) {
+    fari_lock(l, &l->lock);
+    uint32_t slot = fari_find(l, handle);
+    if (slot != FARI_NO_SLOT) {
+        l->socks[slot].users++;
+    }
+    fari_unlock(l, &l->lock);
+    return slot;
+}
+
+// Under the link's lock.
+static void give_back(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    s->use = FARI_FREE;
+    s->next_free = l->free_slot;
+    l->free_slot = slot;
+    l->open_count--;
+    fari_wake(l, FARI_WAIT_FREE, 0);
+}
+
+// Under the link's lock: near's last word about a socket. The caller rings if
+// true.
+static bool say_closed(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    struct far_near_line *line = fari_near_line(l, slot);
+    if (fari_is_down(l)) {
+        give_back(l, slot);
+        return false;
+    }
+    far_store(&line->rx_tail, s->rx_tail);
+    FAR_WMB();
+    far_store(&line->flags, FAR_NEAR_CLOSE);
+    FAR_CLEAN(line, sizeof *line);
+    return fari_kick_locked(l, slot);
+}
+
+void fari_unpin(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &l->lock);
+    s->users--;
+    bool ring = s->users == 0 && s->use == FARI_CLOSING && say_closed(l, slot);
+    fari_unlock(l, &l->lock);
+    if (ring) {
+        fari_bell(l);
+    }
+}
+
+// Under the link's lock.
+static void renew(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t base = l->lay.index_base;
+    uint32_t kick_pos = s->kick_pos;
+    uint32_t gen = s->gen + 1u ? s->gen + 1u : 1u;
+    memset(s, 0, sizeof *s);
+    s->gen = gen;
+    s->kick_pos = kick_pos;
+    s->tx_head = s->tx_tail = base;
+    s->rx_tail = s->rx_head = s->rx_pub = s->rx_checked = base;
+    s->rcvlowat = 1;
+    struct far_near_line *line = fari_near_line(l, slot);
+    *line = (struct far_near_line){
+        .tx_head = base,
+        .rx_tail = base,
+        .tx_wake = base - 1u,
+        .rx_wake = base - 1u,
+    };
+    FAR_WMB();
+    far_store(&line->gen, s->gen);
+    FAR_CLEAN(line, sizeof *line);
+}
+
+static uint32_t log2_of(uint32_t size) {
+    uint32_t n = 0;
+    while (size > 1u) {
+        size >>= 1;
+        n++;
+    }
+    return n;
+}
+
+// Each slot has its own share of the pools: nothing to allocate, nothing to
+// fragment. On posix pages that were never touched cost nothing.
+static void place_rings(const struct far_link *l, uint32_t slot,
+    struct far_rings *r) {
+    const struct far_layout *lay = &l->lay;
+    *r = (struct far_rings){
+        .tx_at = lay->tx_at + slot * (lay->tx_ring / FAR_LINE),
+        .rx_at = lay->rx_at + slot * (lay->rx_ring / FAR_LINE),
+        .tx_log2 = (uint8_t)log2_of(lay->tx_ring),
+        .rx_log2 = (uint8_t)log2_of(lay->rx_ring),
+        .gen = l->socks[slot].gen,
+    };
+}
+
+static uint32_t take_slot(struct far_link *l, bool *closing) {
+    fari_lock(l, &l->lock);
+    uint32_t slot = l->free_slot;
+    if (slot != FARI_NO_SLOT) {
+        l->free_slot = l->socks[slot].next_free;
+        l->open_count++;
+        renew(l, slot);
+    }
+    *closing = false;
+    for (uint32_t i = 0; slot == FARI_NO_SLOT && i < l->lay.sockets; i++) {
+        *closing = *closing || l->socks[i].use == FARI_CLOSING;
+    }
+    fari_unlock(l, &l->lock);
+    return slot;
+}
+
+uint32_t fari_slot_new(struct far_link *l, struct far_rings *rings) {
+    bool closing = false;
+    uint32_t slot = take_slot(l, &closing);
+    if (slot == FARI_NO_SLOT && closing) {
+        uint64_t until = fari_deadline(l, FARI_SLOT_WAIT_MS);
+        uint32_t w = fari_wait_begin(l, FARI_WAIT_FREE, 0);
+        do {
+            slot = take_slot(l, &closing);
+        } while (slot == FARI_NO_SLOT && closing &&
+                 fari_wait_step(l, w, until) == FAR_OK);
+        fari_wait_end(l, w);
+    }
+    if (slot != FARI_NO_SLOT) {
+        place_rings(l, slot, rings);
+    }
+    return slot;
+}
+
+void fari_slot_open(struct far_link *l, uint32_t slot, uint32_t family,
+    uint32_t type, uint32_t proto) {
+    struct fari_sock *s = &l->socks[slot];
+    s->family = (uint8_t)family;
+    s->type = (uint8_t)type;
+    s->proto = (uint16_t)proto;
+    atomic_store_explicit(&s->use, FARI_OPEN, memory_order_release);
+}
+
+// Under the link's lock.
+void fari_slot_drop(struct far_link *l, uint32_t slot) {
+    give_back(l, slot);
+}
+
+void fari_slot_kicked(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    if (s->use == FARI_CLOSING && s->users == 0 &&
+        (fari_state(l, slot) & FAR_ST_CLOSED)) {
+        give_back(l, slot);
+    }
+    fari_wake(l, FARI_WAIT_SOCK, slot);
+}
+
+void fari_age_kicks(struct far_link *l, uint32_t before) {
+    if (((before ^ l->cmd.head) >> 30) == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < l->lay.sockets; i++) {
+        if (!far_msg_pending(&l->cmd, l->socks[i].kick_pos)) {
+            l->socks[i].kick_pos = l->cmd.tail;
+        }
+    }
+}
+
+bool fari_kick_locked(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    if (fari_is_down(l) || far_msg_pending(&l->cmd, s->kick_pos)) {
+        return false;
+    }
+    struct far_msg m = {.op = FAR_OP_KICK, .sock = (uint16_t)slot};
+    uint32_t before = l->cmd.head;
+    if (far_msg_put(&l->cmd, m, NULL, 0, NULL, 0) != FAR_OK) {
+        // The layout has room for a KICK of every socket: far broke the rules.
+        atomic_store(&l->down, 1u);
+        return false;
+    }
+    s->kick_pos = l->cmd.head;
+    l->count.kicks++;
+    fari_age_kicks(l, before);
+    return far_msg_publish(&l->cmd);
+}
+
+void fari_kick(struct far_link *l, uint32_t slot) {
+    fari_lock(l, &l->lock);
+    bool ring = fari_kick_locked(l, slot);
+    fari_unlock(l, &l->lock);
+    if (ring) {
+        fari_bell(l);
+    }
+}
+
+// Marks a socket closed; its calls that still run end it when they leave. The
+// slot, or FARI_NO_SLOT.
+static uint32_t begin_close(struct far_link *l, int handle, uint8_t *flags) {
+    uint32_t slot = fari_find(l, handle);
+    if (slot == FARI_NO_SLOT) {
+        return slot;
+    }
+    struct fari_sock *s = &l->socks[slot];
+    bool ring = false;
+    fari_lock(l, &s->tx_lock);
+    fari_lock(l, &s->rx_lock);
+    fari_lock(l, &l->lock);
+    if (fari_find(l, handle) == FARI_NO_SLOT) {
+        slot = FARI_NO_SLOT;
+    } else {
+        *flags = s->flags;
+        s->use = FARI_CLOSING;
+        ring = s->users == 0 && say_closed(l, slot);
+        // Who polls it now is told.
+        fari_wake(l, FARI_WAIT_SOCK, slot);
+    }
+    fari_unlock(l, &l->lock);
+    fari_unlock(l, &s->rx_lock);
+    fari_unlock(l, &s->tx_lock);
+    if (ring) {
+        fari_bell(l);
+    }
+    return slot;
+}
+
+// SO_LINGER: until far has sent what was written, which it says by CLOSED.
+static void linger(struct far_link *l, uint32_t slot, uint32_t gen,
+    uint64_t deadline_ns) {
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
+    for (;;) {
+        fari_lock(l, &l->lock);
+        bool gone = l->socks[slot].gen != gen ||
+                    l->socks[slot].use != FARI_CLOSING ||
+                    l->socks[slot].users != 0;
+        fari_unlock(l, &l->lock);
+        if (gone || fari_wait_step(l, w, deadline_ns) != FAR_OK) {
+            break;
+        }
+    }
+    fari_wait_end(l, w);
+}
+
+int far_close(struct far_link *l, int sock, uint64_t deadline_ns) {
+    uint8_t flags = 0;
+    uint32_t gen = 0;
+    uint32_t slot = fari_find(l, sock);
+    if (slot != FARI_NO_SLOT) {
+        gen = l->socks[slot].gen;
+        slot = begin_close(l, sock, &flags);
+    }
+    if (slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    if ((flags & FARI_LINGER) && deadline_ns != FAR_NOWAIT) {
+        linger(l, slot, gen, deadline_ns);
+    }
+    return FAR_OK;
+}
+
+void far_close_nowait(struct far_link *l, int sock) {
+    uint8_t flags = 0;
+    begin_close(l, sock, &flags);
+}
+
+int far_sockinfo(struct far_link *l, int sock, uint32_t *family, uint32_t *type,
+    uint32_t *proto) {
+    uint32_t slot = fari_find(l, sock);
+    if (slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    *family = l->socks[slot].family;
+    *type = l->socks[slot].type;
+    *proto = l->socks[slot].proto;
+    return FAR_OK;
+}

@@ -1,0 +1,223 @@
+// A socket's lines: what far says, what near publishes, when they tell.
+// SPDX-License-Identifier: MIT
+#include "near/near.h"
+
+// Far's line if it belongs to the slot's present generation, else NULL.
+static const struct far_far_line *current(const struct far_link *l,
+    uint32_t slot) {
+    const struct far_far_line *line = fari_far_line(l, slot);
+    FAR_INV(line, sizeof *line);
+    return far_load(&line->gen) == l->socks[slot].gen ? line : NULL;
+}
+
+uint32_t fari_state(const struct far_link *l, uint32_t slot) {
+    const struct far_far_line *line = current(l, slot);
+    return line ? far_load(&line->state) : 0;
+}
+
+int fari_peek_error(const struct far_link *l, uint32_t slot) {
+    const struct far_far_line *line = current(l, slot);
+    uint32_t err = line ? far_load(&line->err) : 0;
+    if (err >> 16 == l->socks[slot].err_seen) {
+        return FAR_OK;
+    }
+    return -(int)(err & 0xffffu);
+}
+
+int fari_take_error(struct far_link *l, uint32_t slot) {
+    if (fari_peek_error(l, slot) == FAR_OK) {
+        return FAR_OK;
+    }
+    // One call gets it, however many look.
+    fari_lock(l, &l->lock);
+    const struct far_far_line *line = current(l, slot);
+    uint32_t err = line ? far_load(&line->err) : 0;
+    bool mine = err >> 16 != l->socks[slot].err_seen;
+    l->socks[slot].err_seen = err >> 16;
+    fari_unlock(l, &l->lock);
+    return mine ? -(int)(err & 0xffffu) : FAR_OK;
+}
+
+uint8_t *fari_tx_ring(const struct far_link *l, uint32_t slot) {
+    return l->region + (size_t)l->lay.tx_at * FAR_LINE +
+           (size_t)slot * l->lay.tx_ring;
+}
+
+uint8_t *fari_rx_ring(const struct far_link *l, uint32_t slot) {
+    return l->region + (size_t)l->lay.rx_at * FAR_LINE +
+           (size_t)slot * l->lay.rx_ring;
+}
+
+int fari_refresh_tx(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    const struct far_far_line *line = current(l, slot);
+    if (!line) {
+        return FAR_OK;
+    }
+    uint32_t tail = far_load(&line->tx_tail);
+    if (far_check_tail(tail, s->tx_tail, s->tx_head) != FAR_OK) {
+        far_link_down(l);
+        return FAR_EBADMSG;
+    }
+    // Far has read what we may now overwrite.
+    FAR_RMB();
+    s->tx_tail = tail;
+    return FAR_OK;
+}
+
+int fari_refresh_rx(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    const struct far_far_line *line = current(l, slot);
+    if (!line) {
+        return FAR_OK;
+    }
+    uint32_t head = far_load(&line->rx_head);
+    if (far_check_head(head, s->rx_head, s->rx_tail, l->lay.rx_ring) !=
+        FAR_OK) {
+        far_link_down(l);
+        return FAR_EBADMSG;
+    }
+    // Pairs with far's FAR_WMB(): the bytes below head are visible.
+    FAR_RMB();
+    s->rx_head = head;
+    return FAR_OK;
+}
+
+void fari_publish_tx(struct far_link *l, uint32_t slot, uint32_t old_head) {
+    struct fari_sock *s = &l->socks[slot];
+    struct far_near_line *mine = fari_near_line(l, slot);
+    FAR_WMB();
+    far_store(&mine->tx_head, s->tx_head);
+    FAR_CLEAN(mine, sizeof *mine);
+    // Pairs with far's barrier between its tx_wake and its look at tx_head.
+    FAR_SYNC();
+    const struct far_far_line *theirs = current(l, slot);
+    if (theirs &&
+        far_crossed(far_load(&theirs->tx_wake), old_head, s->tx_head)) {
+        fari_kick(l, slot);
+    }
+}
+
+void fari_publish_rx(struct far_link *l, uint32_t slot, bool force) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t held_back = s->rx_tail - s->rx_pub;
+    // Lazily, while far has room: a quarter of the ring, or all there is.
+    if (held_back == 0 || (!force && s->rx_tail != s->rx_head &&
+                              held_back < l->lay.rx_ring / 4u)) {
+        return;
+    }
+    struct far_near_line *mine = fari_near_line(l, slot);
+    // Our reads of the bytes before the tail that lets far overwrite them; and
+    // the tail before the load of wake, as in fari_publish_tx().
+    FAR_SYNC();
+    far_store(&mine->rx_tail, s->rx_tail);
+    FAR_CLEAN(mine, sizeof *mine);
+    FAR_SYNC();
+    s->rx_pub = s->rx_tail;
+    const struct far_far_line *theirs = current(l, slot);
+    bool tell = theirs && far_crossed(far_load(&theirs->rx_wake), s->rx_checked,
+                              s->rx_tail);
+    s->rx_checked = s->rx_tail;
+    if (tell) {
+        fari_kick(l, slot);
+    }
+}
+
+bool fari_has_room(const struct far_link *l, uint32_t slot) {
+    const struct fari_sock *s = &l->socks[slot];
+    uint32_t size = l->lay.tx_ring;
+    return size - (s->tx_head - s->tx_tail) >= size / 3u;
+}
+
+bool fari_arm_tx(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    struct far_near_line *mine = fari_near_line(l, slot);
+    uint32_t size = l->lay.tx_ring;
+    uint32_t seen = s->tx_tail;
+    // Below a third: when that is free. Above (a datagram that needs more): at
+    // any progress. So one wake index serves all who wait.
+    uint32_t wake =
+        fari_has_room(l, slot) ? seen : s->tx_head - size + size / 3u - 1u;
+    far_store(&mine->tx_wake, wake);
+    FAR_CLEAN(mine, sizeof *mine);
+    FAR_SYNC();
+    if (fari_refresh_tx(l, slot) != FAR_OK || fari_is_down(l)) {
+        return false;
+    }
+    return fari_has_room(l, slot) ? s->tx_tail == seen
+                                  : s->tx_tail - seen <= wake - seen;
+}
+
+bool fari_arm_rx(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    struct far_near_line *mine = fari_near_line(l, slot);
+    uint32_t seen = s->rx_head;
+    fari_publish_rx(l, slot, true);
+    far_store(&mine->rx_wake, seen);
+    FAR_CLEAN(mine, sizeof *mine);
+    FAR_SYNC();
+    return fari_refresh_rx(l, slot) == FAR_OK && !fari_is_down(l) &&
+           s->rx_head == seen;
+}
+
+int fari_sleep(struct far_link *l, uint32_t waiter, uint64_t deadline_ns,
+    uint32_t timeo_ms, uint64_t *timeo_ns) {
+    bool kernel_style = deadline_ns == FAR_FOREVER && timeo_ms != 0;
+    if (kernel_style && *timeo_ns == 0) {
+        *timeo_ns = fari_deadline(l, timeo_ms);
+    }
+    int err = fari_wait_step(l, waiter, kernel_style ? *timeo_ns : deadline_ns);
+    if (err == FAR_ELINKDOWN) {
+        return FAR_OK; // looking again finds it
+    }
+    return err == FAR_ETIMEDOUT && kernel_style ? FAR_EAGAIN : err;
+}
+
+// Far's death counts as a reset that came after what had arrived.
+bool fari_over_by_death(struct far_link *l, uint32_t slot, bool tell,
+    int *result) {
+    struct fari_sock *s = &l->socks[slot];
+    if (!fari_is_down(l)) {
+        return false;
+    }
+    fari_lock(l, &l->lock);
+    *result = s->flags & FARI_DOWN_TOLD ? 0 : FAR_ECONNRESET;
+    s->flags |= tell ? FARI_DOWN_TOLD : 0;
+    fari_unlock(l, &l->lock);
+    return true;
+}
+
+bool fari_stream_over(struct far_link *l, uint32_t slot, bool tell,
+    int *result) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t state = fari_state(l, slot);
+    // The state before the index it speaks of: far stores them the other way.
+    FAR_RMB();
+    const struct far_far_line *line = fari_far_line(l, slot);
+    if (fari_refresh_rx(l, slot) != FAR_OK || s->rx_head != s->rx_tail) {
+        return fari_over_by_death(l, slot, tell, result);
+    }
+    if ((state & FAR_ST_FIN) && far_load(&line->fin_pos) == s->rx_tail) {
+        *result = 0;
+        return true;
+    }
+    if (fari_is_down(l)) {
+        return fari_over_by_death(l, slot, tell, result);
+    }
+    bool ended = (state & FAR_ST_DRAINED) != 0;
+    if (ended || !(state & (FAR_ST_HUP | FAR_ST_FIN))) {
+        *result = tell ? fari_take_error(l, slot) : fari_peek_error(l, slot);
+        if (*result != FAR_OK) {
+            return true;
+        }
+    }
+    if (ended || (s->flags & FARI_SHUT_RD)) {
+        *result = 0;
+        return true;
+    }
+    if (!(state & (FAR_ST_CONNECTED | FAR_ST_CONNECTING | FAR_ST_HUP))) {
+        *result = FAR_ENOTCONN;
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,253 @@
+// Streams: bytes through the rings.
+// SPDX-License-Identifier: MIT
+#include "near/near.h"
+
+// A large write is published in parts, so that far starts on the first while
+// near copies the next.
+#define FARI_PART 16384u
+
+// Whether a stream can be written to now. FAR_OK, FAR_EAGAIN (it connects), or
+// the error that send gives.
+static int may_send(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t state = fari_state(l, slot);
+    if (fari_is_down(l)) {
+        fari_lock(l, &l->lock);
+        int err = s->flags & FARI_DOWN_TOLD ? FAR_EPIPE : FAR_ECONNRESET;
+        s->flags |= FARI_DOWN_TOLD;
+        fari_unlock(l, &l->lock);
+        return err;
+    }
+    if (fari_peek_error(l, slot) != FAR_OK) {
+        int err = fari_take_error(l, slot);
+        if (err != FAR_OK) {
+            return err;
+        }
+    }
+    if (s->flags & FARI_SHUT_WR) {
+        return FAR_EPIPE;
+    }
+    if (state & FAR_ST_CONNECTING) {
+        return FAR_EAGAIN;
+    }
+    if ((state & FAR_ST_HUP) || !(state & FAR_ST_CONNECTED)) {
+        return FAR_EPIPE;
+    }
+    return FAR_OK;
+}
+
+// Under tx_lock: copies what fits, in parts. Bytes taken.
+static uint32_t put(struct far_link *l, uint32_t slot, const uint8_t *p,
+    size_t len) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t size = l->lay.tx_ring;
+    uint32_t done = 0;
+    while (done < len) {
+        uint32_t room = size - (s->tx_head - s->tx_tail);
+        size_t want = len - done < FARI_PART ? len - done : FARI_PART;
+        if (room < want) {
+            if (fari_refresh_tx(l, slot) != FAR_OK) {
+                break;
+            }
+            room = size - (s->tx_head - s->tx_tail);
+        }
+        uint32_t n = want < room ? (uint32_t)want : room;
+        if (n == 0) {
+            break;
+        }
+        uint32_t old = s->tx_head;
+        far_ring_put(fari_tx_ring(l, slot), size, old, p + done, n);
+        s->tx_head = old + n;
+        fari_publish_tx(l, slot, old);
+        done += n;
+    }
+    return done;
+}
+
+// One try under the lock: bytes, or FAR_EAGAIN with the socket armed if asked.
+static int32_t try_send(struct far_link *l, uint32_t slot, const uint8_t *p,
+    size_t len, bool arm) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &s->tx_lock);
+    int32_t n = may_send(l, slot);
+    while (n == FAR_OK && len > 0) {
+        n = (int32_t)put(l, slot, p, len);
+        if (n == 0 && (!arm || fari_arm_tx(l, slot) || fari_is_down(l))) {
+            n = FAR_EAGAIN;
+        }
+    }
+    fari_unlock(l, &s->tx_lock);
+    return n;
+}
+
+// What did not go at once.
+static int32_t send_rest(struct far_link *l, uint32_t slot, const uint8_t *p,
+    size_t len, uint64_t deadline_ns) {
+    uint64_t timeo_ns = 0;
+    size_t done = 0;
+    int err = FAR_OK;
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
+    while (done < len) {
+        int32_t n = try_send(l, slot, p + done, len - done, true);
+        if (n > 0) {
+            done += (uint32_t)n;
+            continue;
+        }
+        err = n != FAR_EAGAIN ? n
+                              : fari_sleep(l, w, deadline_ns,
+                                    l->socks[slot].sndtimeo_ms, &timeo_ns);
+        if (err != FAR_OK) {
+            break;
+        }
+    }
+    fari_wait_end(l, w);
+    return done > 0 ? (int32_t)done : err;
+}
+
+static int32_t clamp(size_t len) {
+    return len > (size_t)INT32_MAX ? INT32_MAX : (int32_t)len;
+}
+
+int32_t fari_stream_send(struct far_link *l, uint32_t slot, const void *buf,
+    size_t len, uint32_t flags, uint64_t deadline_ns) {
+    if (flags & FAR_MSG_OOB) {
+        return FAR_EOPNOTSUPP;
+    }
+    const uint8_t *p = buf;
+    size_t want = (size_t)clamp(len);
+    int32_t n = try_send(l, slot, p, want, false);
+    bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
+    if (!wait || n == (int32_t)want || (n < 0 && n != FAR_EAGAIN)) {
+        return n;
+    }
+    uint32_t done = n > 0 ? (uint32_t)n : 0;
+    int32_t rest = send_rest(l, slot, p + done, want - done, deadline_ns);
+    if (rest < 0) {
+        return done > 0 ? (int32_t)done : rest;
+    }
+    return (int32_t)done + rest;
+}
+
+// Under rx_lock: copies what is there, at most len.
+static uint32_t take(struct far_link *l, uint32_t slot, uint8_t *p,
+    uint32_t skip, size_t len, bool peek) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t have = s->rx_head - s->rx_tail;
+    if (have < len + skip) {
+        if (fari_refresh_rx(l, slot) != FAR_OK) {
+            return 0;
+        }
+        have = s->rx_head - s->rx_tail;
+    }
+    have = have > skip ? have - skip : 0;
+    uint32_t n = have < len ? have : (uint32_t)len;
+    if (n) {
+        if (p) {
+            far_ring_get(fari_rx_ring(l, slot), l->lay.rx_ring,
+                s->rx_tail + skip, p, n);
+        }
+        if (!peek) {
+            s->rx_tail += n;
+            fari_publish_rx(l, slot, false);
+        }
+    }
+    return n;
+}
+
+struct want {
+    uint8_t *buf; // NULL: drop the bytes
+    size_t len;
+    size_t done;
+    bool peek;
+};
+
+// One try under the lock: bytes (0 if none are wanted), 0 at the end, an error,
+// or FAR_EAGAIN with the socket armed if asked.
+static int32_t try_recv(struct far_link *l, uint32_t slot, const struct want *q,
+    bool arm) {
+    struct fari_sock *s = &l->socks[slot];
+    // A peek starts again from what it has seen already.
+    uint32_t skip = q->peek ? (uint32_t)q->done : 0;
+    uint8_t *p = q->buf ? q->buf + q->done : NULL;
+    int32_t n = 0;
+    fari_lock(l, &s->rx_lock);
+    for (;;) {
+        n = (int32_t)take(l, slot, p, skip, q->len - q->done, q->peek);
+        if (n > 0 || s->rx_head - s->rx_tail > skip) {
+            break;
+        }
+        int result = 0;
+        if (fari_stream_over(l, slot, q->done == 0, &result)) {
+            n = result;
+            break;
+        }
+        if (!arm || fari_arm_rx(l, slot) || fari_is_down(l)) {
+            n = FAR_EAGAIN;
+            break;
+        }
+    }
+    fari_unlock(l, &s->rx_lock);
+    return n;
+}
+
+// How much a receive that may wait waits for.
+static size_t enough(const struct far_link *l, uint32_t slot, size_t len,
+    uint32_t flags) {
+    if (flags & FAR_MSG_WAITALL) {
+        return len;
+    }
+    size_t low = l->socks[slot].rcvlowat;
+    return low < len ? low : len;
+}
+
+static int32_t recv_wait(struct far_link *l, uint32_t slot, struct want *q,
+    uint32_t flags, uint64_t deadline_ns) {
+    size_t target = enough(l, slot, q->len, flags);
+    uint64_t timeo_ns = 0;
+    int32_t n = FAR_OK;
+    bool more = true;
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
+    while (more) {
+        n = try_recv(l, slot, q, true);
+        if (n > 0) {
+            q->done += (uint32_t)n;
+            // A peek sees no more than the ring holds.
+            more = q->done < target && !(q->peek && q->done >= l->lay.rx_ring);
+        } else if (n == FAR_EAGAIN) {
+            n = fari_sleep(l, w, deadline_ns, l->socks[slot].rcvtimeo_ms,
+                &timeo_ns);
+            more = n == FAR_OK;
+        } else {
+            more = false;
+        }
+    }
+    fari_wait_end(l, w);
+    return q->done > 0 ? (int32_t)q->done : n;
+}
+
+int32_t fari_stream_recv(struct far_link *l, uint32_t slot, void *buf,
+    size_t len, uint32_t flags, uint64_t deadline_ns) {
+    if (flags & (FAR_MSG_OOB | FAR_MSG_ERRQUEUE)) {
+        return flags & FAR_MSG_OOB ? FAR_EINVAL : FAR_EAGAIN;
+    }
+    // With MSG_TRUNC a stream's bytes are dropped, as natively.
+    struct want q = {
+        .buf = flags & FAR_MSG_TRUNC ? NULL : buf,
+        .len = (size_t)clamp(len),
+        .peek = (flags & FAR_MSG_PEEK) != 0,
+    };
+    bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
+    if (wait && enough(l, slot, q.len, flags) > 1) {
+        return recv_wait(l, slot, &q, flags, deadline_ns);
+    }
+    int32_t n = try_recv(l, slot, &q, false);
+    if (n != FAR_EAGAIN) {
+        return n;
+    }
+    if (wait) {
+        return recv_wait(l, slot, &q, flags, deadline_ns);
+    }
+    // Who polls by hand finds out about far's death here.
+    fari_glance(l);
+    return try_recv(l, slot, &q, false);
+}

@@ -1,0 +1,312 @@
+// Sleeping: one waiter leads, the others park.
+// SPDX-License-Identifier: MIT
+#include "near/near.h"
+
+// The leader sleeps at the doorbell without any lock, takes the messages that
+// came, and has those look again whom they concern. Who leaves while leading
+// wakes a successor. A link without threads always leads itself.
+
+// How long somebody sleeps who found no free waiter (more than FARI_WAITERS
+// threads sleep on this link), or could not lead with a wait of its own.
+#define FARI_BLIND_MS 10u
+
+static void wake_one(struct far_link *l, uint32_t i) {
+    struct fari_waiter *w = &l->waiters[i];
+    atomic_store(&w->word, 1u);
+    if (l->leader == i + 1u) {
+        l->port->wake(l->ctx);
+    } else if (l->port->unpark) {
+        l->port->unpark(l->ctx, &w->word);
+    }
+}
+
+void fari_wake(struct far_link *l, enum fari_wait_kind kind, uint32_t id) {
+    if (kind == FARI_WAIT_NONE) {
+        if (l->waiters[id].kind != FARI_WAIT_NONE) {
+            wake_one(l, id);
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < l->waiters_top; i++) {
+        struct fari_waiter *w = &l->waiters[i];
+        if ((w->kind == kind && w->id == id) ||
+            (kind == FARI_WAIT_SOCK && w->kind == FARI_WAIT_ANY)) {
+            wake_one(l, i);
+        }
+    }
+}
+
+static void wake_all(struct far_link *l) {
+    for (uint32_t i = 0; i < l->waiters_top; i++) {
+        fari_wake(l, FARI_WAIT_NONE, i);
+    }
+}
+
+static void link_broken(struct far_link *l) {
+    atomic_store(&l->down, 1u);
+    fari_answer_all(l);
+    wake_all(l);
+}
+
+// Under the link's lock: takes what is in the evt ring. True if anything was.
+static bool drain(struct far_link *l) {
+    struct far_msg m;
+    uint64_t buf[FAR_RECORD_MAX / sizeof(uint64_t)];
+    bool some = false;
+    int got = 0;
+    while (!fari_is_down(l) && (got = far_msg_get(&l->evt, &m, buf)) > 0) {
+        some = true;
+        if (m.op == FAR_OP_KICKED && m.sock < l->lay.sockets) {
+            atomic_fetch_add(&l->events, 1u);
+            fari_slot_kicked(l, m.sock);
+        } else if (m.op == FAR_OP_REPLY) {
+            fari_answer(l, &m, buf);
+        } else {
+            got = FAR_EBADMSG;
+            break;
+        }
+    }
+    if (got < 0) {
+        link_broken(l);
+    }
+    return some;
+}
+
+uint32_t fari_wait_begin(struct far_link *l, enum fari_wait_kind kind,
+    uint32_t id) {
+    uint32_t found = FARI_WAITERS;
+    fari_lock(l, &l->lock);
+    for (uint32_t i = 0; i < FARI_WAITERS; i++) {
+        if (l->waiters[i].kind == FARI_WAIT_NONE) {
+            l->waiters[i].kind = (uint8_t)kind;
+            l->waiters[i].id = id;
+            atomic_store(&l->waiters[i].word, 0u);
+            l->waiters_top = i >= l->waiters_top ? i + 1u : l->waiters_top;
+            found = i;
+            break;
+        }
+    }
+    fari_unlock(l, &l->lock);
+    return found;
+}
+
+// Under the link's lock: somebody else must lead now.
+static void elect(struct far_link *l, uint32_t leaving) {
+    l->leader = 0;
+    l->leader_custom = false;
+    if (l->claim) {
+        uint32_t i = l->claim - 1u;
+        l->claim = 0;
+        wake_one(l, i);
+        return;
+    }
+    for (uint32_t i = 0; i < l->waiters_top; i++) {
+        if (i != leaving && l->waiters[i].kind != FARI_WAIT_NONE &&
+            !atomic_load(&l->waiters[i].word)) {
+            wake_one(l, i);
+            return;
+        }
+    }
+}
+
+void fari_wait_end(struct far_link *l, uint32_t i) {
+    if (i >= FARI_WAITERS) {
+        return;
+    }
+    fari_lock(l, &l->lock);
+    l->waiters[i].kind = FARI_WAIT_NONE;
+    while (l->waiters_top > 0 &&
+           l->waiters[l->waiters_top - 1u].kind == FARI_WAIT_NONE) {
+        l->waiters_top--;
+    }
+    // A wake that chose us as the next leader must not end with us.
+    if (l->leader == 0 && l->waiters_top > 0) {
+        elect(l, i);
+    }
+    fari_unlock(l, &l->lock);
+}
+
+static bool interrupted(struct far_link *l) {
+    return l->port->interrupted && l->port->interrupted(l->ctx);
+}
+
+// Under the link's lock: everybody asks whether the interruption is theirs.
+static void pass_interrupts(struct far_link *l) {
+    uint32_t now = atomic_load(&l->interrupts);
+    if (now != l->interrupts_seen) {
+        l->interrupts_seen = now;
+        wake_all(l);
+    }
+}
+
+struct sleeper {
+    uint32_t i;
+    uint64_t deadline_ns;
+    int (*wait)(void *arg, uint64_t deadline_ns);
+    void *arg;
+};
+
+// Called and returns with the link's lock held, l->leader being us.
+static int lead(struct far_link *l, const struct sleeper *s) {
+    struct fari_waiter *w = &l->waiters[s->i];
+    int err = FAR_OK;
+    bool slept = false;
+    for (;;) {
+        bool some = drain(l);
+        l->count.spurious += slept && !some;
+        pass_interrupts(l);
+        if (atomic_exchange(&w->word, 0u)) {
+            return FAR_OK;
+        }
+        if (err != FAR_OK) {
+            return err;
+        }
+        if (fari_is_down(l)) {
+            return FAR_ELINKDOWN;
+        }
+        if (l->claim && l->claim != s->i + 1u) {
+            return FAR_OK;
+        }
+        if (!far_msg_may_sleep(&l->evt)) {
+            continue;
+        }
+        fari_unlock(l, &l->lock);
+        if (interrupted(l)) {
+            err = FAR_EINTR;
+        } else {
+            err = s->wait ? s->wait(s->arg, s->deadline_ns)
+                          : l->port->wait(l->ctx, s->deadline_ns);
+        }
+        fari_lock(l, &l->lock);
+        l->count.wakeups++;
+        slept = err == FAR_OK;
+        if (err == FAR_EINTR && !interrupted(l)) {
+            err = FAR_OK; // a signal that is not for us
+        } else if (err == FAR_ELINKDOWN) {
+            // What far wrote before it died is still taken.
+            drain(l);
+            link_broken(l);
+        }
+    }
+}
+
+static int follow(struct far_link *l, const struct sleeper *s) {
+    struct fari_waiter *w = &l->waiters[s->i];
+    fari_unlock(l, &l->lock);
+    bool stop = interrupted(l);
+    if (!stop) {
+        l->port->park(l->ctx, &w->word, 0u, s->deadline_ns);
+        stop = interrupted(l);
+    }
+    fari_lock(l, &l->lock);
+    if (atomic_exchange(&w->word, 0u)) {
+        return FAR_OK;
+    }
+    if (stop) {
+        return FAR_EINTR;
+    }
+    return l->port->now_ns(l->ctx) >= s->deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
+}
+
+// More sleepers than waiters, or two that watch descriptors of their own.
+static int blind(struct far_link *l, const struct sleeper *s) {
+    uint64_t soon = fari_deadline(l, FARI_BLIND_MS);
+    uint64_t until = soon < s->deadline_ns ? soon : s->deadline_ns;
+    int err = FAR_OK;
+    if (s->wait) {
+        err = s->wait(s->arg, until);
+    } else {
+        _Atomic uint32_t word = 0;
+        l->port->park(l->ctx, &word, 0u, until);
+    }
+    if (interrupted(l)) {
+        return FAR_EINTR;
+    }
+    if (err == FAR_ELINKDOWN) {
+        return err;
+    }
+    return l->port->now_ns(l->ctx) >= s->deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
+}
+
+// Under the link's lock: has a leader that sleeps at the port's own wait make
+// way for us. False if it cannot.
+static bool take_over(struct far_link *l, const struct sleeper *s) {
+    if (!s->wait || l->leader_custom || l->claim) {
+        return false;
+    }
+    l->claim = s->i + 1u;
+    l->port->wake(l->ctx);
+    return true;
+}
+
+static int step(struct far_link *l, const struct sleeper *s) {
+    if (s->i >= FARI_WAITERS) {
+        fari_glance(l);
+        return blind(l, s);
+    }
+    fari_lock(l, &l->lock);
+    int err = FAR_OK;
+    if (atomic_exchange(&l->waiters[s->i].word, 0u)) {
+        err = FAR_OK;
+    } else if (fari_is_down(l)) {
+        err = FAR_ELINKDOWN;
+    } else if (l->leader == 0) {
+        l->leader = s->i + 1u;
+        l->leader_custom = s->wait != NULL;
+        err = lead(l, s);
+        elect(l, s->i);
+    } else if (!s->wait || take_over(l, s)) {
+        err = follow(l, s);
+    } else {
+        fari_unlock(l, &l->lock);
+        return blind(l, s);
+    }
+    fari_unlock(l, &l->lock);
+    return err;
+}
+
+int fari_wait_step(struct far_link *l, uint32_t waiter, uint64_t deadline_ns) {
+    struct sleeper s = {.i = waiter, .deadline_ns = deadline_ns};
+    return step(l, &s);
+}
+
+int fari_wait_step_with(struct far_link *l, uint32_t waiter,
+    uint64_t deadline_ns, int (*wait)(void *arg, uint64_t deadline_ns),
+    void *arg) {
+    struct sleeper s = {
+        .i = waiter,
+        .deadline_ns = deadline_ns,
+        .wait = wait,
+        .arg = arg,
+    };
+    return step(l, &s);
+}
+
+void fari_glance(struct far_link *l) {
+    fari_lock(l, &l->lock);
+    if (l->leader == 0 && !fari_is_down(l)) {
+        // A time that has passed: the port only looks.
+        int err = l->port->wait(l->ctx, 1u);
+        drain(l);
+        if (err == FAR_ELINKDOWN) {
+            link_broken(l);
+        }
+    }
+    fari_unlock(l, &l->lock);
+}
+
+uint32_t far_link_events(struct far_link *l) {
+    return atomic_load(&l->events);
+}
+
+int far_link_wait(struct far_link *l, uint32_t events, uint64_t deadline_ns,
+    int (*wait)(void *arg, uint64_t deadline_ns), void *arg) {
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_ANY, 0);
+    int err = FAR_OK;
+    // Whoever took a KICK after the caller armed counted it before this look.
+    if (atomic_load(&l->events) == events) {
+        err = fari_wait_step_with(l, w, deadline_ns, wait, arg);
+    }
+    fari_wait_end(l, w);
+    return err;
+}
