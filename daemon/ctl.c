@@ -133,6 +133,9 @@ static void show_daemon(struct ctl *c, struct out *o) {
         FARSOCK_VERSION, (int)getpid(),
         text_age(age, clock_ns() - c->started_ns), FAR_WIRE_VERSION,
         count_links(c->engine), c->config->max_links);
+    for (uint32_t i = 0; i < c->config->links; i++) {
+        put(o, "listens at %s\n", c->config->link[i]);
+    }
 }
 
 static void show_counters(struct out *o, const char *who,

@@ -25,7 +25,7 @@ struct ctl {
     bool headed;   // the table of this link's sockets has its heading
 };
 
-#define CTL_ROOM_MIN 2048 // bytes, the least that ctl_fill() needs
+#define CTL_ROOM_MIN 4096 // bytes, the least that ctl_fill() needs
 
 // Fills text with whole lines. Bytes; 0 at the end.
 size_t ctl_fill(struct ctl *c, char *text, size_t room);
