@@ -189,6 +189,7 @@ static void start_link(struct conn *c, struct served *v,
     engine_unwatch(c->s->engine, &c->watch, c->fd);
     struct link *link = give_to_engine(c, v, hello, layout);
     if (link != NULL) {
+        w->far_at = layout->far_at;
         finish_link(c, v, link, w);
         return;
     }
