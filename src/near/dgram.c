@@ -120,7 +120,7 @@ static int may_send(struct far_link *l, uint32_t slot, const struct dgram *d) {
 }
 
 // Under tx_lock, with room for it.
-static void put_record(struct far_link *l, uint32_t slot,
+static void put_record(struct far_link *l, uint32_t slot, bool ask,
     const struct dgram *d) {
     struct fari_sock *s = &l->socks[slot];
     uint8_t *ring = fari_tx_ring(l, slot);
@@ -194,7 +194,7 @@ static int try_put(struct far_link *l, uint32_t slot, const struct dgram *d,
         if (r->ask) {
             set_busy(l, slot, true);
         }
-        put_record(l, slot, d, r->ask);
+        put_record(l, slot, r->ask, d);
         r->pos = s->tx_head;
     }
     fari_unlock(l, &s->tx_lock);
