@@ -1,0 +1,334 @@
+// What the parts of the engine share. The shell sees engine.h only.
+// SPDX-License-Identifier: MIT
+#ifndef FARSOCKD_CORE_H
+#define FARSOCKD_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "daemon/engine.h"
+#include "ring/ring.h"
+
+// One turn's share, so that nobody waits long for the others.
+#define TURN_EVENTS    256u
+#define TURN_MESSAGES  64u
+#define TURN_BYTES     (64u * 1024u)  // of one socket and direction
+#define TURN_DATAGRAMS 64u            // the same
+#define TURN_LINK      (512u * 1024u) // of all sockets of a link
+
+#define VIOLATIONS_MAX 8u // then the link is reset
+
+// --- Lists, intrusive and circular ---
+
+struct node {
+    struct node *next, *prev;
+};
+
+static inline void node_init(struct node *n) {
+    n->next = n;
+    n->prev = n;
+}
+static inline bool node_is_alone(const struct node *n) {
+    return n->next == n;
+}
+static inline void node_remove(struct node *n) {
+    n->prev->next = n->next;
+    n->next->prev = n->prev;
+    node_init(n);
+}
+static inline void node_append(struct node *list, struct node *n) {
+    n->prev = list->prev;
+    n->next = list;
+    list->prev->next = n;
+    list->prev = n;
+}
+#define OF(ptr, type, member)                                                  \
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+// --- Engine (engine.c) ---
+
+struct resolver;
+
+struct engine {
+    int epoll_fd;
+    int stop_fd; // eventfd
+    struct watch stop_watch;
+    _Atomic bool stop;
+    struct engine_config config;
+    struct epoll_event events[TURN_EVENTS];
+    int event_next, event_count; // those of this turn not yet served
+    struct node links;           // all
+    struct node busy;            // links that have something to do
+    struct node lingering;       // sockets whose close waits for a deadline
+    struct node orphans;
+    uint64_t orphan_bytes;
+    uint32_t last_link_id;
+    struct resolver *resolver;
+    struct watch route_watch;
+    int route_fd; // -1: no rtnetlink here
+};
+
+uint64_t now_ns(void);
+
+// --- Links (link.c) ---
+
+struct sock;
+struct lookup;
+
+struct slot {
+    struct sock *sock;   // NULL: free
+    uint32_t last_gen;   // of the last socket that was here
+    uint32_t kicked_pos; // evt position after the last KICKED
+    bool kicked;         // there was one
+};
+
+struct tag {
+    uint8_t op;   // far_op of the request, 0: none is open
+    int32_t slot; // -1: none
+    uint64_t since_ns;
+    uint8_t *data; // of the last answer, when it did not fit one reply
+    uint32_t total;
+    struct lookup *lookup; // at work for this tag, or NULL
+};
+
+struct link {
+    struct engine *engine;
+    struct node all, busy;
+    struct link_spec spec;
+    struct far_layout layout; // private copy
+    uint32_t id;
+    uint64_t since_ns;
+    struct watch bell, hangup;
+    struct far_near_ctl *near; // never written
+    struct far_far_ctl *far;
+    const struct far_near_line *near_lines;
+    struct far_far_line *far_lines;
+    struct far_msg_reader cmd;
+    struct far_msg_writer evt;
+    struct slot *slots;
+    struct tag *tags; // 0 .. layout.tags
+    struct node run;  // sockets that have something to do
+    uint32_t sockets; // open
+    uint32_t requests;
+    uint32_t lookups;
+    uint32_t violations;
+    uint32_t verdict_epoch;
+    uint64_t orphan_bytes;
+    struct far_counters count;
+    bool evt_dirty; // put, not yet published
+    bool dead;      // near is gone: no messages, every socket closes
+    bool drained;   // its last messages were served
+    bool reset;     // it broke the rules: nothing is delivered any more
+};
+
+// Puts the link on the list of those that get a turn.
+void link_wake(struct link *l);
+
+// Serves messages and sockets. False when there is nothing left to do now and
+// the link will be woken. The link may be freed: *gone.
+bool link_turn(struct link *l, bool *gone);
+
+// A rule of the protocol was broken; says what. Several end the link.
+void link_violation(struct link *l, const char *what);
+
+// Ends a link whose memory cannot be trusted any more: its sockets are reset.
+void link_reset(struct link *l, const char *why);
+
+// Answers the request with this tag (0: nobody asked) and closes it. data is
+// copied and, if long, kept for FETCH.
+void link_reply(struct link *l, uint32_t tag, int32_t result, const void *data,
+    uint32_t len);
+
+// Answers with part of an answer's total bytes; nothing is kept.
+void link_reply_part(struct link *l, uint32_t tag, int32_t result,
+    const void *part, uint32_t len, uint32_t total);
+
+// Tells near to look at the slot's line, unless an earlier telling is still
+// unread.
+void link_kick(struct link *l, uint32_t slot);
+
+// Serves one message (ops.c).
+void op_serve(struct link *l, const struct far_msg *m, const void *payload);
+
+// --- Sockets (sock.c) ---
+
+#define EV_REFRESH (1u << 27) // ask the kernel for its poll bits; no EPOLL bit
+
+// A datagram on its way through the private buffer, because it is larger than
+// the ring.
+struct dgram_part {
+    uint8_t *buf;
+    struct far_addr addr;
+    uint32_t len;  // of the payload
+    uint32_t done; // of the padded payload
+    uint32_t end;  // ring position after the record
+    uint16_t flags;
+    bool active;
+};
+
+struct sock {
+    struct watch watch;
+    struct node run;    // in link->run
+    struct node linger; // in engine->lingering
+    struct link *link;
+    int fd; // -1: poisoned
+    uint32_t slot, gen;
+    uint32_t family, type, proto; // protocol numbers
+    uint32_t events;              // EPOLL bits not yet looked at
+
+    // Own indexes are the authority; near's are as last seen and checked.
+    uint8_t *tx, *rx;
+    uint32_t tx_size, rx_size;
+    uint32_t tx_tail, rx_head;       // own
+    uint32_t tx_head, rx_tail;       // near's
+    uint32_t tx_checked, rx_checked; // own at the last wake check
+    uint32_t rx_goal;    // with rx_full: go on when rx_tail passes this
+    uint32_t near_flags; // as last seen
+
+    // What is published in the line.
+    uint32_t state, fin_pos, err, verdict;
+    bool dirty; // state, fin_pos, err or verdict changed
+
+    bool rx_ready;     // the kernel may have data
+    bool rx_full;      // no room for more
+    bool tx_blocked;   // the kernel has no room; EPOLLOUT will tell
+    bool tx_dead;      // nothing can be sent any more: discard
+    bool tx_part_seen; // what is in the ring is no whole datagram yet
+    bool fin_seen;     // the peer's FIN came before anything else
+    bool failed;       // an error other than EPIPE ended the stream
+    bool connected;    // datagrams: connect() was done
+    bool recverr;      // IP_RECVERR or IPV6_RECVERR: errors without connect()
+    bool wants_out;    // datagrams: EPOLLOUT is on
+    bool closing;      // near has closed
+    bool abort;        // close with RST
+    bool linger_wait;  // all sent; waits for the peer to have it
+
+    int shut_how; // protocol number of a SHUTDOWN that waits for the ring
+    bool shut_waits;
+    uint32_t shut_pos;
+
+    bool linger_on; // SO_LINGER, never given to the kernel before close
+    int linger_s;
+    uint64_t linger_until_ns;
+    int rcvlowat; // SO_RCVLOWAT, near's affair; answered from here
+
+    uint32_t flush_tag, flush_pos; // the FLUSH that waits
+    uint32_t flushed_to;           // what the last one answered ended at
+    bool flush_waits, flush_nowait;
+    struct dgram_part tx_part, rx_part;
+
+    uint64_t tx_bytes, rx_bytes;
+    uint32_t kicks_in, kicks_out;
+    uint32_t err_seq;
+    int32_t last_error; // far_err
+};
+
+// A socket in this slot around fd, which it owns afterwards; its line is made,
+// published, and epoll watches it. NULL with errno; fd is then the caller's.
+struct sock *sock_new(struct link *l, uint32_t slot,
+    const struct far_rings *rings, int fd, uint32_t family, uint32_t type,
+    uint32_t proto);
+
+// Something may be to do: s gets a turn.
+void sock_wake(struct sock *s);
+
+// One turn. s may be freed. Returns the bytes moved.
+uint32_t sock_turn(struct sock *s);
+
+// Loads near's line. False if it broke a rule: s is poisoned.
+bool sock_look(struct sock *s);
+
+// Publishes the line, arms the wakes, looks again, and kicks near if one of its
+// wakes was passed or state changed. True if there is more to do.
+bool sock_publish(struct sock *s);
+
+// Asks the kernel for its poll bits and derives the state. Also collects a
+// pending error.
+void sock_refresh(struct sock *s);
+
+// Publishes an error number (the host's) in the line. Not yet stored.
+void sock_set_error(struct sock *s, int host_errno);
+
+void sock_set_state(struct sock *s, uint32_t set, uint32_t clear);
+
+// near broke a rule about this socket: resets the connection; the slot stays
+// near's until it closes.
+void sock_poison(struct sock *s, const char *what);
+
+// Hands the kernel what the tx ring holds, as far as it takes it.
+void sock_flush(struct sock *s);
+
+// Lets go of the slot: FAR_ST_CLOSED. fd, if still there, is closed. s is
+// freed.
+void sock_finish(struct sock *s);
+
+// Performs a SHUTDOWN that waited, if the ring has drained to its position.
+void sock_try_shutdown(struct sock *s);
+
+// Closing (close.c): one turn of a socket that near has closed. s may be freed.
+void close_turn(struct sock *s);
+void close_expired(struct sock *s);
+
+// The kernel's SO_ERROR, which this clears.
+int take_so_error(int fd);
+
+// Bytes in the rings.
+static inline uint32_t tx_used(const struct sock *s) {
+    return s->tx_head - s->tx_tail;
+}
+static inline uint32_t rx_free(const struct sock *s) {
+    return s->rx_size - (s->rx_head - s->rx_tail);
+}
+// The ring's memory at pos, n bytes, as one or two pieces; how many.
+int ring_iov(uint8_t *data, uint32_t size, uint32_t pos, uint32_t n,
+    struct iovec iov[2]);
+// rx is full: near shall KICK when room bytes, at least a third of the ring,
+// are free.
+void rx_wait_room(struct sock *s, uint32_t room);
+
+// --- Streams (stream.c), datagrams (dgram.c): bytes moved, at most budget ---
+
+uint32_t stream_tx(struct sock *s, uint32_t budget);
+uint32_t stream_rx(struct sock *s, uint32_t budget);
+uint32_t dgram_tx(struct sock *s, uint32_t budget);
+uint32_t dgram_rx(struct sock *s, uint32_t budget);
+void dgram_flush(struct sock *s, uint32_t tag, const struct far_req_flush *req);
+void dgram_cancel(struct sock *s, int32_t result); // a FLUSH that waits
+// True if a record is in the tx ring that could go now.
+bool dgram_has_work(const struct sock *s);
+
+// --- Orphans (orphan.c): what a closed stream still has to send ---
+
+// Takes s->fd and the rest of s's tx ring. False if the budget does not allow
+// it: nothing has happened then.
+bool orphan_take(struct sock *s);
+void orphans_forget_link(struct link *l);
+void orphans_free(struct engine *e);
+
+// --- Options (sockopt.c): 0 or a far_err; getting returns bytes ---
+
+int32_t opt_set(struct sock *s, int32_t level, int32_t opt, const void *val,
+    uint32_t len);
+int32_t opt_get(struct sock *s, int32_t level, int32_t opt, void *val,
+    uint32_t size);
+
+// --- Lookups (resolver.c) ---
+
+struct resolver *resolver_new(struct engine *e, unsigned threads);
+void resolver_free(struct resolver *r);
+void resolver_ask(struct link *l, uint32_t tag, const struct far_msg *m,
+    const void *payload);
+void resolver_cancel(struct link *l, uint32_t tag);
+void resolver_forget_link(struct link *l);
+
+// --- Routes (route.c) ---
+
+// Watches rtnetlink; without it (no netlink here) nothing is told.
+void route_open(struct engine *e);
+void route_close(struct engine *e);
+
+#endif

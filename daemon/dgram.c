@@ -1,0 +1,448 @@
+// Datagrams: records in the rings, one system call each.
+// SPDX-License-Identifier: MIT
+#include "daemon/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/translate.h"
+#include "farsock/proto.h"
+
+#define ADDR_BYTES ((uint32_t)sizeof(struct far_addr))
+#define HEAD_BYTES ((uint32_t)sizeof(struct far_dgram))
+#define RX_HEAD    (HEAD_BYTES + ADDR_BYTES)
+#define RX_MOST    (RX_HEAD + FAR_ALIGN8(FAR_DGRAM_MAX))
+
+// A record in the tx ring, its header and address copied and checked.
+struct record {
+    struct far_dgram head;
+    struct far_addr addr;
+    uint32_t payload; // ring position
+    uint32_t end;
+};
+
+// Sent: bytes. Else one of these, or an errno below 0.
+enum { BLOCKED = INT32_MIN };
+
+// --- Results ---
+
+static bool is_flushed(const struct sock *s, uint32_t end) {
+    return s->flush_waits && s->flush_pos == end;
+}
+
+void dgram_cancel(struct sock *s, int32_t result) {
+    if (s->flush_waits) {
+        s->flush_waits = false;
+        s->flushed_to = s->flush_pos;
+        link_reply(s->link, s->flush_tag, result, NULL, 0);
+    }
+}
+
+enum hold { SEND, HOLD, SKIP };
+
+// What to do with a record: one whose result is asked for waits for that FLUSH,
+// and is void if that FLUSH was answered before its turn (EAGAIN, or a caller
+// that gave up: natively nothing was sent either).
+static enum hold hold(const struct sock *s, uint32_t flags, uint32_t end) {
+    if (flags & FAR_DGRAM_VOID) {
+        return SKIP;
+    }
+    if (!(flags & FAR_DGRAM_SYNC) || is_flushed(s, end)) {
+        return SEND;
+    }
+    return (int32_t)(s->flushed_to - end) >= 0 ? SKIP : HOLD;
+}
+
+static bool hears_errors(const struct sock *s) {
+    return s->connected || s->recverr;
+}
+
+// ICMP on loopback answers before sendmsg() returns: near's next call must see
+// it, so it is published before the reply.
+static void take_answered_error(struct sock *s) {
+    int err = hears_errors(s) ? take_so_error(s->fd) : 0;
+    if (err) {
+        sock_set_error(s, err);
+    }
+}
+
+static void answer_flush(struct sock *s, int32_t result) {
+    if (result >= 0) {
+        take_answered_error(s);
+    }
+    sock_publish(s);
+    dgram_cancel(s, result);
+}
+
+// --- Near to peer ---
+
+static void want_out(struct sock *s) {
+    s->tx_blocked = true;
+    struct epoll_event ev = {
+        .events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLOUT | EPOLLET,
+        .data.ptr = &s->watch,
+    };
+    // Also when it is on: a new look, that reports room made meanwhile.
+    epoll_ctl(s->link->engine->epoll_fd, EPOLL_CTL_MOD, s->fd, &ev);
+    s->wants_out = true;
+}
+
+static void unwant_out(struct sock *s) {
+    if (!s->wants_out) {
+        return;
+    }
+    s->wants_out = false;
+    struct epoll_event ev = {
+        .events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET,
+        .data.ptr = &s->watch,
+    };
+    epoll_ctl(s->link->engine->epoll_fd, EPOLL_CTL_MOD, s->fd, &ev);
+}
+
+static int32_t send_iov(struct sock *s, const struct far_addr *addr,
+    struct iovec *iov, int count) {
+    struct sockaddr_storage to;
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)count};
+    if (addr) {
+        m.msg_namelen = host_addr(addr, &to);
+        m.msg_name = &to;
+    }
+    ssize_t n;
+    do {
+        n = sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n >= 0) {
+        s->tx_bytes += (uint64_t)n;
+        return (int32_t)n;
+    }
+    return errno == EAGAIN ? BLOCKED : -errno;
+}
+
+// Sends, and deals with failure: BLOCKED, or the record is done with.
+static int32_t send_whole(struct sock *s, const struct far_addr *addr,
+    struct iovec *iov, int count, bool flushed) {
+    int32_t r = send_iov(s, addr, iov, count);
+    if (r >= 0 || r == BLOCKED || flushed) {
+        return r;
+    }
+    // Nobody waits for this one: the error shows at near's next call.
+    sock_set_error(s, -r);
+    s->verdict++;
+    s->dirty = true;
+    if (!hears_errors(s)) {
+        return r;
+    }
+    // It may have been an earlier datagram's error, which the kernel reports
+    // instead of sending. Natively the caller would get it and send again.
+    int32_t again = send_iov(s, addr, iov, count);
+    if (again < 0 && again != BLOCKED && again != r) {
+        sock_set_error(s, -again);
+    }
+    return again;
+}
+
+// After a try: true if the record is done with.
+static bool settle(struct sock *s, int32_t r, uint32_t end) {
+    bool flushed = is_flushed(s, end);
+    if (r == BLOCKED && !(flushed && s->flush_nowait)) {
+        want_out(s);
+        return false;
+    }
+    s->tx_tail = end;
+    if (flushed) {
+        answer_flush(s, r == BLOCKED ? FAR_EAGAIN : r < 0 ? far_errno(-r) : r);
+    }
+    return true;
+}
+
+// The record at tx_tail. 1; 0 if it is not yet all there; -1 if it never can
+// be: s is poisoned.
+static int read_record(struct sock *s, struct record *r) {
+    if (tx_used(s) < HEAD_BYTES) {
+        return 0;
+    }
+    far_ring_get(s->tx, s->tx_size, s->tx_tail, &r->head, HEAD_BYTES);
+    uint32_t addr = r->head.flags & FAR_DGRAM_ADDR ? ADDR_BYTES : 0;
+    if (r->head.len > FAR_DGRAM_MAX || r->head.ctl_len != 0 ||
+        s->tx_tail % 8u != 0) {
+        sock_poison(s, "a datagram's header is garbage");
+        return -1;
+    }
+    r->payload = s->tx_tail + HEAD_BYTES + addr;
+    r->end = r->payload + FAR_ALIGN8(r->head.len);
+    if (tx_used(s) < HEAD_BYTES + addr) {
+        return 0;
+    }
+    if (addr) {
+        far_ring_get(s->tx, s->tx_size, s->tx_tail + HEAD_BYTES, &r->addr,
+            ADDR_BYTES);
+    }
+    return 1;
+}
+
+// A record larger than the ring streams through the private buffer.
+static bool part_begin(struct sock *s, struct dgram_part *p,
+    const struct record *r) {
+    if (!p->buf) {
+        p->buf = malloc(FAR_ALIGN8(FAR_DGRAM_MAX));
+    }
+    if (!p->buf) {
+        sock_poison(s, "no memory for a large datagram");
+        return false;
+    }
+    p->addr = r->addr;
+    p->len = r->head.len;
+    p->flags = r->head.flags;
+    p->end = r->end;
+    p->done = 0;
+    p->active = true;
+    s->tx_tail = r->payload;
+    return true;
+}
+
+// Bytes taken; 0 if it waits for near or for the kernel.
+static uint32_t part_tx(struct sock *s) {
+    struct dgram_part *p = &s->tx_part;
+    uint32_t n = FAR_ALIGN8(p->len) - p->done;
+    n = n < tx_used(s) ? n : tx_used(s);
+    far_ring_get(s->tx, s->tx_size, s->tx_tail, p->buf + p->done, n);
+    p->done += n;
+    s->tx_tail += n;
+    if (p->done < FAR_ALIGN8(p->len)) {
+        return n;
+    }
+    enum hold what = hold(s, p->flags, p->end);
+    if (what == HOLD) {
+        s->tx_part_seen = true;
+        return n;
+    }
+    struct iovec iov = {p->buf, p->len};
+    int32_t r = 0;
+    if (what == SEND) {
+        r = send_whole(s, p->flags & FAR_DGRAM_ADDR ? &p->addr : NULL, &iov, 1,
+            is_flushed(s, p->end));
+    }
+    p->active = !settle(s, r, p->end);
+    return p->active ? n : n + 1u;
+}
+
+// Bytes of the record that was dealt with; 0 if none could be.
+static uint32_t record_tx(struct sock *s) {
+    struct record r;
+    if (read_record(s, &r) <= 0) {
+        s->tx_part_seen = true;
+        return 0;
+    }
+    uint32_t size = r.end - s->tx_tail;
+    if (size > s->tx_size) {
+        return part_begin(s, &s->tx_part, &r) ? 1u : 0;
+    }
+    if (size > tx_used(s)) {
+        sock_poison(s, "part of a datagram was published");
+        return 0;
+    }
+    enum hold what = hold(s, r.head.flags, r.end);
+    if (what == HOLD) {
+        s->tx_part_seen = true;
+        return 0;
+    }
+    if (what == SKIP) {
+        settle(s, 0, r.end);
+        return size;
+    }
+    struct iovec iov[2];
+    int count = ring_iov(s->tx, s->tx_size, r.payload, r.head.len, iov);
+    far_ring_inv(s->tx, s->tx_size, r.payload, r.head.len);
+    int32_t sent = send_whole(s, r.head.flags & FAR_DGRAM_ADDR ? &r.addr : NULL,
+        iov, count, is_flushed(s, r.end));
+    return settle(s, sent, r.end) ? size : 0;
+}
+
+uint32_t dgram_tx(struct sock *s, uint32_t budget) {
+    uint32_t moved = 0;
+    s->tx_part_seen = false;
+    uint32_t most = budget == UINT32_MAX ? UINT32_MAX : TURN_DATAGRAMS;
+    for (uint32_t i = 0; i < most; i++) {
+        if (s->fd < 0 || s->tx_blocked || moved >= budget ||
+            (!s->tx_part.active && !tx_used(s))) {
+            break;
+        }
+        uint32_t n = s->tx_part.active ? part_tx(s) : record_tx(s);
+        if (!n) {
+            break;
+        }
+        moved += n;
+        moved = i + 1 == most && moved < budget ? budget : moved;
+    }
+    if (!s->tx_blocked) {
+        unwant_out(s);
+    }
+    if (s->fd >= 0) {
+        sock_try_shutdown(s);
+    }
+    return moved;
+}
+
+void dgram_flush(struct sock *s, uint32_t tag,
+    const struct far_req_flush *req) {
+    if (s->flush_waits) {
+        sock_poison(s, "two FLUSH requests at a time");
+        link_reply(s->link, tag, FAR_EBADMSG, NULL, 0);
+        return;
+    }
+    s->flush_waits = true;
+    s->flush_tag = tag;
+    s->flush_pos = req->pos;
+    s->flush_nowait = req->flags & FAR_FLUSH_NOWAIT;
+    s->tx_blocked = false; // a fresh try decides, as sendto() would
+    dgram_tx(s, UINT32_MAX);
+    if (s->flush_waits && !s->tx_part.active &&
+        (int32_t)(s->tx_tail - req->pos) >= 0) {
+        // It went before this request came (no FAR_DGRAM_SYNC): any failure
+        // was published as that of an asynchronous send.
+        sock_publish(s);
+        dgram_cancel(s, FAR_OK);
+        return;
+    }
+    if (s->flush_waits && s->flush_nowait && s->tx_blocked) {
+        // Held up by one before it.
+        dgram_cancel(s, FAR_EAGAIN);
+    }
+}
+
+// --- Peer to near ---
+
+static void put_head(struct sock *s, uint32_t pos, uint32_t len, uint16_t flags,
+    const struct far_addr *from) {
+    struct far_dgram head = {.len = len, .flags = flags};
+    far_ring_put(s->rx, s->rx_size, pos, &head, HEAD_BYTES);
+    far_ring_put(s->rx, s->rx_size, pos + HEAD_BYTES, from, ADDR_BYTES);
+}
+
+static long recv_iov(struct sock *s, struct iovec *iov, int count,
+    struct far_addr *from, uint16_t *flags) {
+    struct sockaddr_storage sa;
+    struct msghdr m = {
+        .msg_name = &sa,
+        .msg_namelen = sizeof sa,
+        .msg_iov = iov,
+        .msg_iovlen = (size_t)count,
+    };
+    long n;
+    do {
+        n = recvmsg(s->fd, &m, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n >= 0) {
+        far_addr_of(&sa, m.msg_namelen, from);
+        *flags = FAR_DGRAM_ADDR;
+        *flags |= m.msg_flags & MSG_TRUNC ? FAR_DGRAM_TRUNC : 0;
+        s->rx_bytes += (uint64_t)n;
+    }
+    return n;
+}
+
+static void recv_failed(struct sock *s) {
+    if (errno == EAGAIN) {
+        s->rx_ready = false;
+    } else {
+        sock_set_error(s, errno);
+    }
+}
+
+// Receives into the ring, which has room for len bytes of payload.
+static uint32_t recv_to_ring(struct sock *s, uint32_t len) {
+    struct iovec iov[2];
+    struct far_addr from;
+    uint16_t flags;
+    int count = ring_iov(s->rx, s->rx_size, s->rx_head + RX_HEAD, len, iov);
+    long n = recv_iov(s, iov, count, &from, &flags);
+    if (n < 0) {
+        recv_failed(s);
+        return 0;
+    }
+    far_ring_clean(s->rx, s->rx_size, s->rx_head + RX_HEAD, (uint32_t)n);
+    put_head(s, s->rx_head, (uint32_t)n, flags, &from);
+    s->rx_head += RX_HEAD + FAR_ALIGN8((uint32_t)n);
+    return RX_HEAD + (uint32_t)n;
+}
+
+// Pushes more of a datagram that is larger than the ring.
+static uint32_t part_rx(struct sock *s) {
+    struct dgram_part *p = &s->rx_part;
+    uint32_t left = FAR_ALIGN8(p->len) - p->done;
+    uint32_t n = rx_free(s) & ~7u;
+    n = n < left ? n : left;
+    far_ring_put(s->rx, s->rx_size, s->rx_head, p->buf + p->done, n);
+    s->rx_head += n;
+    p->done += n;
+    if (n == left) {
+        p->active = false;
+    } else {
+        rx_wait_room(s, 8);
+    }
+    return n;
+}
+
+static uint32_t recv_to_part(struct sock *s) {
+    struct dgram_part *p = &s->rx_part;
+    if (rx_free(s) < RX_HEAD) {
+        rx_wait_room(s, RX_HEAD);
+        return 0;
+    }
+    if (!p->buf) {
+        p->buf = calloc(1, FAR_ALIGN8(FAR_DGRAM_MAX));
+    }
+    if (!p->buf) {
+        return 0;
+    }
+    struct iovec iov = {p->buf, FAR_DGRAM_MAX};
+    long n = recv_iov(s, &iov, 1, &p->addr, &p->flags);
+    if (n < 0) {
+        recv_failed(s);
+        return 0;
+    }
+    put_head(s, s->rx_head, (uint32_t)n, p->flags, &p->addr);
+    s->rx_head += RX_HEAD;
+    p->len = (uint32_t)n;
+    p->done = 0;
+    p->active = true;
+    return RX_HEAD + part_rx(s);
+}
+
+// Takes one datagram; 0 if there is none, no room, or an error in its place.
+static uint32_t recv_one(struct sock *s) {
+    if (s->rx_part.active) {
+        return part_rx(s);
+    }
+    if (rx_free(s) >= RX_MOST) {
+        return recv_to_ring(s, FAR_DGRAM_MAX);
+    }
+    ssize_t len = recv(s->fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+    if (len < 0) {
+        recv_failed(s);
+        return 0;
+    }
+    uint32_t need = RX_HEAD + FAR_ALIGN8((uint32_t)len);
+    if (need > s->rx_size) {
+        return recv_to_part(s);
+    }
+    if (need > rx_free(s)) {
+        rx_wait_room(s, need);
+        return 0;
+    }
+    return recv_to_ring(s, (uint32_t)len);
+}
+
+uint32_t dgram_rx(struct sock *s, uint32_t budget) {
+    uint32_t moved = 0;
+    uint32_t i = 0;
+    while (s->fd >= 0 && (s->rx_ready || s->rx_part.active) && !s->rx_full &&
+           moved < budget) {
+        if (i++ == TURN_DATAGRAMS) {
+            return budget;
+        }
+        moved += recv_one(s);
+    }
+    return moved;
+}

@@ -1,0 +1,207 @@
+// The loop: events, turns of busy links, deadlines.
+// SPDX-License-Identifier: MIT
+#include "daemon/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sys/eventfd.h>
+
+#include "daemon/core.h"
+#include "daemon/log.h"
+
+#define DEFAULT_THREADS      4u
+#define DEFAULT_ORPHANS      (256ull << 20)
+#define DEFAULT_LINK_ORPHANS (16ull << 20)
+
+uint64_t now_ns(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int engine_watch(struct engine *e, struct watch *w, int fd, uint32_t events) {
+    struct epoll_event ev = {
+        .events = events | EPOLLET,
+        .data.ptr = w,
+    };
+    return epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
+}
+
+void engine_unwatch(struct engine *e, struct watch *w, int fd) {
+    epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    // What this turn has fetched and not served may name w.
+    for (int i = e->event_next; i < e->event_count; i++) {
+        if (e->events[i].data.ptr == w) {
+            e->events[i].data.ptr = NULL;
+        }
+    }
+}
+
+static void stop_ready(struct watch *w, uint32_t events) {
+    // Never read: the flag says it, the descriptor only ends epoll_wait().
+    (void)w;
+    (void)events;
+}
+
+void engine_stop(struct engine *e) {
+    int saved = errno;
+    uint64_t one = 1;
+    e->stop = true;
+    // Fails only when it is full, and then the loop is awake.
+    ssize_t n = write(e->stop_fd, &one, sizeof one);
+    (void)n;
+    errno = saved;
+}
+
+static bool open_descriptors(struct engine *e) {
+    e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (e->epoll_fd < 0) {
+        return false;
+    }
+    e->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (e->stop_fd < 0) {
+        return false;
+    }
+    e->stop_watch.ready = stop_ready;
+    if (engine_watch(e, &e->stop_watch, e->stop_fd, EPOLLIN) < 0) {
+        return false;
+    }
+    e->resolver = resolver_new(e, e->config.resolver_threads);
+    return e->resolver != NULL;
+}
+
+struct engine *engine_new(const struct engine_config *config) {
+    struct engine *e = calloc(1, sizeof *e);
+    if (!e) {
+        return NULL;
+    }
+    e->config = *config;
+    if (!e->config.resolver_threads) {
+        e->config.resolver_threads = DEFAULT_THREADS;
+    }
+    if (!e->config.orphan_bytes) {
+        e->config.orphan_bytes = DEFAULT_ORPHANS;
+    }
+    if (!e->config.orphan_link_bytes) {
+        e->config.orphan_link_bytes = DEFAULT_LINK_ORPHANS;
+    }
+    e->epoll_fd = e->stop_fd = e->route_fd = -1;
+    node_init(&e->links);
+    node_init(&e->busy);
+    node_init(&e->lingering);
+    node_init(&e->orphans);
+    if (!open_descriptors(e)) {
+        int saved = errno;
+        engine_free(e);
+        errno = saved;
+        return NULL;
+    }
+    route_open(e);
+    return e;
+}
+
+void engine_free(struct engine *e) {
+    struct link *l;
+    while ((l = engine_link_next(e, NULL)) != NULL) {
+        link_reset(l, NULL);
+        bool gone = false;
+        while (!gone) {
+            link_turn(l, &gone);
+        }
+    }
+    orphans_free(e);
+    route_close(e);
+    if (e->resolver) {
+        resolver_free(e->resolver);
+    }
+    if (e->stop_fd >= 0) {
+        close(e->stop_fd);
+    }
+    if (e->epoll_fd >= 0) {
+        close(e->epoll_fd);
+    }
+    free(e);
+}
+
+// Milliseconds until the first lingering close gives up; -1: never. They are
+// few and rare, so there is no order to keep.
+static int next_deadline(struct engine *e) {
+    uint64_t first = UINT64_MAX;
+    for (struct node *n = e->lingering.next; n != &e->lingering; n = n->next) {
+        struct sock *s = OF(n, struct sock, linger);
+        first = s->linger_until_ns < first ? s->linger_until_ns : first;
+    }
+    if (first == UINT64_MAX) {
+        return -1;
+    }
+    uint64_t now = now_ns();
+    uint64_t ms = first > now ? (first - now) / 1000000u + 1u : 0;
+    return ms > 3600000u ? 3600000 : (int)ms;
+}
+
+static void serve_deadlines(struct engine *e) {
+    if (node_is_alone(&e->lingering)) {
+        return;
+    }
+    uint64_t now = now_ns();
+    struct node *next;
+    for (struct node *n = e->lingering.next; n != &e->lingering; n = next) {
+        struct sock *s = OF(n, struct sock, linger);
+        next = n->next;
+        if (s->linger_until_ns <= now) {
+            close_expired(s);
+        }
+    }
+}
+
+static int wait_events(struct engine *e) {
+    int ms = node_is_alone(&e->busy) ? next_deadline(e) : 0;
+    int n = epoll_wait(e->epoll_fd, e->events, TURN_EVENTS, ms);
+    if (n < 0) {
+        return errno == EINTR ? 0 : -1;
+    }
+    e->event_count = n;
+    for (e->event_next = 0; e->event_next < e->event_count;) {
+        struct epoll_event *ev = &e->events[e->event_next++];
+        struct watch *w = ev->data.ptr;
+        if (w) {
+            w->ready(w, ev->events);
+        }
+    }
+    e->event_count = 0;
+    return 0;
+}
+
+// One turn for each link that is busy now; those that become busy meanwhile
+// wait for the next round, behind new events.
+static void serve_links(struct engine *e) {
+    struct node turn;
+    node_init(&turn);
+    while (!node_is_alone(&e->busy)) {
+        struct node *n = e->busy.next;
+        node_remove(n);
+        node_append(&turn, n);
+    }
+    while (!node_is_alone(&turn)) {
+        struct link *l = OF(turn.next, struct link, busy);
+        node_remove(&l->busy);
+        bool gone = false;
+        if (link_turn(l, &gone) && !gone) {
+            link_wake(l);
+        }
+    }
+}
+
+int engine_run(struct engine *e) {
+    while (!e->stop) {
+        if (wait_events(e) < 0) {
+            return -1;
+        }
+        serve_deadlines(e);
+        serve_links(e);
+    }
+    return 0;
+}

@@ -1,0 +1,353 @@
+// A link's life, its messages in and out, and its turns.
+// SPDX-License-Identifier: MIT
+#include "daemon/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+
+static void free_link(struct link *l);
+
+void link_wake(struct link *l) {
+    if (node_is_alone(&l->busy)) {
+        node_append(&l->engine->busy, &l->busy);
+    }
+}
+
+// --- What near did wrong ---
+
+void link_reset(struct link *l, const char *why) {
+    if (l->reset) {
+        return;
+    }
+    if (why) {
+        far_log(FAR_LOG_WARN, "link %u (%s, pid %d): reset: %s", l->id,
+            l->spec.name, (int)l->spec.pid, why);
+    }
+    l->reset = true;
+    l->dead = true;
+    link_wake(l);
+}
+
+void link_violation(struct link *l, const char *what) {
+    far_log(FAR_LOG_INFO, "link %u (%s): %s", l->id, l->spec.name, what);
+    if (++l->violations >= VIOLATIONS_MAX) {
+        link_reset(l, "too many broken rules");
+    }
+}
+
+// --- Messages to near ---
+
+static void put(struct link *l, struct far_msg m, const void *a, uint32_t a_len,
+    const void *b, uint32_t b_len) {
+    if (l->dead) {
+        return;
+    }
+    // The ring holds an answer for each tag and one KICKED for each socket, so
+    // that it is full only if near took more than its due.
+    if (far_msg_put(&l->evt, m, a, a_len, b, b_len) != FAR_OK) {
+        link_reset(l, "no room for answers");
+        return;
+    }
+    l->evt_dirty = true;
+    link_wake(l);
+}
+
+void link_kick(struct link *l, uint32_t slot) {
+    struct slot *sl = &l->slots[slot];
+    if (l->dead || (sl->kicked && far_msg_pending(&l->evt, sl->kicked_pos))) {
+        return;
+    }
+    struct far_msg m = {.op = FAR_OP_KICKED, .sock = (uint16_t)slot};
+    put(l, m, NULL, 0, NULL, 0);
+    sl->kicked = true;
+    sl->kicked_pos = l->evt.head;
+    l->count.kicks++;
+    if (sl->sock) {
+        sl->sock->kicks_out++;
+    }
+}
+
+// Keeps data for FETCH. Without memory near gets the first part only, and an
+// error for the rest.
+static void keep(struct tag *t, const void *data, uint32_t len) {
+    t->data = malloc(len);
+    if (t->data) {
+        memcpy(t->data, data, len);
+        t->total = len;
+    }
+}
+
+void link_reply_part(struct link *l, uint32_t tag, int32_t result,
+    const void *part, uint32_t len, uint32_t total) {
+    if (!tag) {
+        return;
+    }
+    struct far_reply rep = {.result = result, .total = total};
+    struct far_msg m = {.op = FAR_OP_REPLY, .tag = (uint16_t)tag};
+    l->tags[tag].op = 0;
+    l->requests--;
+    put(l, m, &rep, (uint32_t)sizeof rep, part, len);
+}
+
+void link_reply(struct link *l, uint32_t tag, int32_t result, const void *data,
+    uint32_t len) {
+    uint32_t part = len;
+    if (tag && len > FAR_REPLY_DATA_MAX) {
+        part = FAR_REPLY_DATA_MAX;
+        keep(&l->tags[tag], data, len);
+    }
+    link_reply_part(l, tag, result, data, part, len);
+}
+
+static void flush(struct link *l) {
+    if (!l->evt_dirty) {
+        return;
+    }
+    l->evt_dirty = false;
+    if (!far_msg_publish(&l->evt)) {
+        return;
+    }
+    uint64_t one = 1;
+    // A full counter rings as well: near has not slept since.
+    ssize_t n = write(l->spec.bell_to_near, &one, sizeof one);
+    (void)n;
+    l->count.doorbells++;
+}
+
+// --- Messages from near ---
+
+static void serve(struct link *l, const struct far_msg *m,
+    const void *payload) {
+    if (m->tag > l->layout.tags || m->sock >= l->layout.sockets) {
+        link_reset(l, "a message names no tag or socket of this link");
+        return;
+    }
+    if (m->op >= FAR_OP_REPLY) {
+        link_reset(l, "a message that only far sends");
+        return;
+    }
+    op_serve(l, m, payload);
+}
+
+// Messages served, fewer than most when there are no more.
+static uint32_t serve_messages(struct link *l, uint32_t most) {
+    uint64_t buf[FAR_RECORD_MAX / 8u];
+    for (uint32_t i = 0; i < most; i++) {
+        struct far_msg m;
+        int some = l->reset ? 0 : far_msg_get(&l->cmd, &m, buf);
+        if (some < 0) {
+            link_reset(l, "its message ring is garbage");
+            return i;
+        }
+        if (!some) {
+            return i;
+        }
+        serve(l, &m, buf);
+    }
+    return most;
+}
+
+// --- Turns ---
+
+static void publish_counters(struct link *l) {
+    struct far_counters *c = &l->far->count;
+    far_store(&c->kicks, l->count.kicks);
+    far_store(&c->doorbells, l->count.doorbells);
+    far_store(&c->wakeups, l->count.wakeups);
+    far_store(&c->spurious, l->count.spurious);
+    FAR_CLEAN(c, sizeof *c);
+}
+
+static void serve_sockets(struct link *l) {
+    struct node turn;
+    node_init(&turn);
+    uint32_t bytes = 0;
+    while (!node_is_alone(&l->run)) {
+        struct node *n = l->run.next;
+        node_remove(n);
+        node_append(&turn, n);
+    }
+    while (!node_is_alone(&turn)) {
+        struct node *n = turn.next;
+        node_remove(n);
+        if (bytes >= TURN_LINK) {
+            node_append(&l->run, n);
+            continue;
+        }
+        bytes += sock_turn(OF(n, struct sock, run)) + 64u;
+    }
+}
+
+// Near is gone: every socket gets its close, whatever the messages said last.
+static void close_all(struct link *l) {
+    for (uint32_t i = 0; i < l->layout.sockets; i++) {
+        struct sock *s = l->slots[i].sock;
+        if (s && l->reset) {
+            s->abort = true;
+        }
+        if (s) {
+            sock_turn(s);
+        }
+    }
+}
+
+// False: nothing to do until a kernel socket takes more.
+static bool dead_turn(struct link *l, bool *gone) {
+    if (!l->drained) {
+        // What near had asked for before it died is done first. The bound is
+        // for a near that lives and only hung up.
+        serve_messages(l,
+            l->layout.cmd_bytes / (uint32_t)sizeof(struct far_msg));
+        l->drained = true;
+        close_all(l);
+    } else if (l->reset) {
+        close_all(l);
+    }
+    serve_sockets(l);
+    if (l->sockets > 0) {
+        return !node_is_alone(&l->run);
+    }
+    free_link(l);
+    *gone = true;
+    return false;
+}
+
+bool link_turn(struct link *l, bool *gone) {
+    if (l->dead) {
+        return dead_turn(l, gone);
+    }
+    uint32_t served = serve_messages(l, TURN_MESSAGES);
+    serve_sockets(l);
+    flush(l);
+    publish_counters(l);
+    if (l->dead || served == TURN_MESSAGES || !node_is_alone(&l->run)) {
+        return true;
+    }
+    return !far_msg_may_sleep(&l->cmd);
+}
+
+static void bell_ready(struct watch *w, uint32_t events) {
+    struct link *l = OF(w, struct link, bell);
+    (void)events;
+    l->count.wakeups++;
+    link_wake(l);
+}
+
+static void hangup_ready(struct watch *w, uint32_t events) {
+    struct link *l = OF(w, struct link, hangup);
+    if (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) {
+        engine_link_drop(l);
+    }
+}
+
+void engine_link_drop(struct link *l) {
+    l->dead = true;
+    link_wake(l);
+}
+
+// --- Life ---
+
+static void init_far_part(struct link *l) {
+    uint32_t base = l->layout.index_base;
+    struct far_far_ctl *far = l->far;
+    far->hdr.magic = FAR_WIRE_MAGIC;
+    far->hdr.version = FAR_WIRE_VERSION;
+    far->layout = l->layout;
+    far_store(&far->evt.head, base);
+    far_store(&far->cmd.tail, base);
+    far_store(&far->cmd.wake, base);
+    far->hdr.epoch = far->hdr.seen = far->hdr.ready = 1;
+    FAR_CLEAN(far, sizeof *far);
+    FAR_SYNC();
+}
+
+static void map_parts(struct link *l) {
+    char *at = l->spec.region;
+    struct far_layout *y = &l->layout;
+    l->near = (void *)at;
+    l->far = (void *)(at + (size_t)y->far_at * FAR_LINE);
+    l->near_lines = (void *)(at + (size_t)y->near_socks * FAR_LINE);
+    l->far_lines = (void *)(at + (size_t)y->far_socks * FAR_LINE);
+    uint8_t *cmd = (uint8_t *)at + (size_t)y->cmd_at * FAR_LINE;
+    uint8_t *evt = (uint8_t *)at + (size_t)y->evt_at * FAR_LINE;
+    far_msg_reader_init(&l->cmd, &l->near->cmd, &l->far->cmd, cmd, y->cmd_bytes,
+        y->index_base);
+    far_msg_writer_init(&l->evt, &l->far->evt, &l->near->evt, evt, y->evt_bytes,
+        y->index_base);
+}
+
+static bool watch_link(struct link *l) {
+    struct engine *e = l->engine;
+    l->bell.ready = bell_ready;
+    l->hangup.ready = hangup_ready;
+    if (engine_watch(e, &l->bell, l->spec.bell_from_near, EPOLLIN) < 0) {
+        return false;
+    }
+    if (engine_watch(e, &l->hangup, l->spec.hangup, EPOLLRDHUP) < 0) {
+        engine_unwatch(e, &l->bell, l->spec.bell_from_near);
+        return false;
+    }
+    return true;
+}
+
+static bool alloc_tables(struct link *l) {
+    l->slots = calloc(l->layout.sockets, sizeof *l->slots);
+    l->tags = calloc(l->layout.tags + 1u, sizeof *l->tags);
+    return l->slots && l->tags;
+}
+
+struct link *engine_link_new(struct engine *e, const struct link_spec *spec) {
+    if (far_layout_check(&spec->layout, far_layout_bytes(&spec->layout)) !=
+        FAR_OK) {
+        errno = EINVAL;
+        return NULL;
+    }
+    struct link *l = calloc(1, sizeof *l);
+    if (!l) {
+        return NULL;
+    }
+    l->engine = e;
+    l->spec = *spec;
+    l->layout = spec->layout;
+    l->since_ns = now_ns();
+    node_init(&l->busy);
+    node_init(&l->run);
+    map_parts(l);
+    if (!alloc_tables(l) || !watch_link(l)) {
+        int saved = errno;
+        free(l->slots);
+        free(l->tags);
+        free(l);
+        errno = saved;
+        return NULL;
+    }
+    init_far_part(l);
+    l->id = ++e->last_link_id;
+    node_append(&e->links, &l->all);
+    return l;
+}
+
+static void free_link(struct link *l) {
+    struct engine *e = l->engine;
+    resolver_forget_link(l);
+    orphans_forget_link(l);
+    engine_unwatch(e, &l->bell, l->spec.bell_from_near);
+    engine_unwatch(e, &l->hangup, l->spec.hangup);
+    for (uint32_t i = 0; i <= l->layout.tags; i++) {
+        free(l->tags[i].data);
+    }
+    free(l->tags);
+    free(l->slots);
+    node_remove(&l->all);
+    node_remove(&l->busy);
+    void (*gone)(void *) = l->spec.gone;
+    void *arg = l->spec.arg;
+    free(l);
+    if (gone) {
+        gone(arg);
+    }
+}

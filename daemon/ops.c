@@ -1,0 +1,415 @@
+// What each message from near does.
+// SPDX-License-Identifier: MIT
+#include "daemon/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/translate.h"
+#include "farsock/proto.h"
+
+// One request: its header, payload, and the socket it names (NULL: none there).
+struct request {
+    struct link *link;
+    const struct far_msg *msg;
+    const void *payload;
+    struct sock *sock;
+};
+
+static void reply(const struct request *q, int32_t result) {
+    link_reply(q->link, q->msg->tag, result, NULL, 0);
+}
+
+// State first, then the reply: near waits on the state that it finds.
+static void publish_and_reply(const struct request *q, int32_t result,
+    const void *data, uint32_t len) {
+    if (sock_publish(q->sock)) {
+        sock_wake(q->sock);
+    }
+    link_reply(q->link, q->msg->tag, result, data, len);
+}
+
+// --- Making sockets ---
+
+// A slot and rings as near named them. FAR_OK, or what to answer.
+static int32_t check_place(struct link *l, uint32_t slot,
+    const struct far_rings *rings) {
+    if (slot >= l->layout.sockets ||
+        far_rings_check(&l->layout, rings) != FAR_OK) {
+        link_violation(l, "a new socket's rings are outside its pools");
+        return FAR_EBADMSG;
+    }
+    if (l->slots[slot].sock || rings->gen == l->slots[slot].last_gen) {
+        link_violation(l, "a new socket in a slot that is in use");
+        return FAR_EBUSY;
+    }
+    return FAR_OK;
+}
+
+static int open_socket(const struct far_req_socket *req) {
+    int family = host_family(req->family);
+    if (family != AF_INET && family != AF_INET6) {
+        errno = EAFNOSUPPORT;
+        return -1;
+    }
+    int type = host_socktype(req->type);
+    if (type <= 0) {
+        errno = req->type > 0 && req->type < 11 ? ESOCKTNOSUPPORT : EINVAL;
+        return -1;
+    }
+    return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, (int)req->proto);
+}
+
+static void op_socket(struct request *q) {
+    struct far_req_socket req;
+    memcpy(&req, q->payload, sizeof req);
+    int32_t err = check_place(q->link, q->msg->sock, &req.rings);
+    if (err != FAR_OK) {
+        reply(q, err);
+        return;
+    }
+    int fd = open_socket(&req);
+    if (fd < 0) {
+        reply(q, far_errno(errno));
+        return;
+    }
+    if (!sock_new(q->link, q->msg->sock, &req.rings, fd, req.family, req.type,
+            req.proto)) {
+        int32_t why = far_errno(errno);
+        close(fd);
+        reply(q, why);
+        return;
+    }
+    reply(q, FAR_OK);
+}
+
+static void names_of(int fd, struct far_rep_accept *rep) {
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    len = getpeername(fd, (struct sockaddr *)&sa, &len) < 0 ? 0 : len;
+    far_addr_of(&sa, len, &rep->peer);
+    len = sizeof sa;
+    len = getsockname(fd, (struct sockaddr *)&sa, &len) < 0 ? 0 : len;
+    far_addr_of(&sa, len, &rep->local);
+}
+
+static struct sock *adopt(struct sock *listener, uint32_t slot,
+    const struct far_rings *rings, int fd) {
+    struct sock *s = sock_new(listener->link, slot, rings, fd, listener->family,
+        listener->type, listener->proto);
+    if (s) {
+        s->linger_on = listener->linger_on;
+        s->linger_s = listener->linger_s;
+        s->rcvlowat = listener->rcvlowat;
+        sock_set_state(s, FAR_ST_CONNECTED, 0);
+        sock_refresh(s);
+        sock_publish(s);
+        sock_wake(s);
+    }
+    return s;
+}
+
+static void op_accept(struct request *q) {
+    struct far_req_accept req;
+    memcpy(&req, q->payload, sizeof req);
+    struct sock *s = q->sock;
+    int32_t err = check_place(q->link, req.slot, &req.rings);
+    if (err != FAR_OK) {
+        reply(q, err);
+        return;
+    }
+    int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    err = fd < 0 ? far_errno(errno) : FAR_OK;
+    // Clears FAR_ST_ACCEPT when the kernel has no more. A connection that comes
+    // after this look is a new edge.
+    sock_refresh(s);
+    struct far_rep_accept rep;
+    if (fd >= 0) {
+        names_of(fd, &rep);
+        if (!adopt(s, req.slot, &req.rings, fd)) {
+            err = far_errno(errno);
+            close(fd);
+        }
+    }
+    publish_and_reply(q, err, &rep, err == FAR_OK ? sizeof rep : 0);
+}
+
+// --- Requests about a socket ---
+
+static void op_bind(struct request *q) {
+    struct far_req_addr req;
+    struct sockaddr_storage sa;
+    memcpy(&req, q->payload, sizeof req);
+    socklen_t len = host_addr(&req.addr, &sa);
+    int32_t r = far_result(bind(q->sock->fd, (struct sockaddr *)&sa, len));
+    publish_and_reply(q, r, NULL, 0);
+}
+
+// What a stream's connect() told.
+static void stream_connecting(struct sock *s, int32_t r) {
+    bool fresh = !(s->state & (FAR_ST_CONNECTED | FAR_ST_CONNECTING));
+    if (fresh && (r == FAR_OK || r == FAR_EINPROGRESS)) {
+        s->tx_dead = s->fin_seen = s->failed = s->shut_waits = false;
+        sock_set_state(s, FAR_ST_CONNECTING, ~0u);
+    }
+    // The state follows from the kernel's poll bits: done, under way, failed,
+    // or as new.
+    if (r != FAR_EINPROGRESS) {
+        sock_refresh(s);
+    }
+}
+
+static void op_connect(struct request *q) {
+    struct far_req_addr req;
+    struct sockaddr_storage sa;
+    struct sock *s = q->sock;
+    memcpy(&req, q->payload, sizeof req);
+    socklen_t len = host_addr(&req.addr, &sa);
+    int32_t r = far_result(connect(s->fd, (struct sockaddr *)&sa, len));
+    if (s->type == FAR_SOCK_STREAM) {
+        stream_connecting(s, r);
+    } else {
+        s->connected =
+            r == FAR_OK ? req.addr.family != FAR_AF_UNSPEC : s->connected;
+        s->verdict++;
+        s->dirty = true;
+        sock_refresh(s);
+    }
+    publish_and_reply(q, r, NULL, 0);
+}
+
+static void op_listen(struct request *q) {
+    struct far_req_listen req;
+    memcpy(&req, q->payload, sizeof req);
+    int32_t r = far_result(listen(q->sock->fd, req.backlog));
+    if (r == FAR_OK) {
+        sock_set_state(q->sock, FAR_ST_LISTENING, 0);
+        sock_refresh(q->sock);
+    }
+    publish_and_reply(q, r, NULL, 0);
+}
+
+static bool is_connected(int fd) {
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    return getpeername(fd, (struct sockaddr *)&sa, &len) == 0;
+}
+
+// The sending side ends after the bytes that are still in the ring; the caller
+// does not wait for that.
+static int32_t shutdown_later(struct sock *s, int how) {
+    if (!is_connected(s->fd)) {
+        return FAR_ENOTCONN;
+    }
+    if (how == SHUT_RDWR) {
+        shutdown(s->fd, SHUT_RD);
+    }
+    s->shut_waits = true;
+    s->shut_how = FAR_SHUT_WR;
+    s->shut_pos = s->tx_head;
+    return FAR_OK;
+}
+
+static void op_shutdown(struct request *q) {
+    struct far_req_shutdown req;
+    struct sock *s = q->sock;
+    memcpy(&req, q->payload, sizeof req);
+    int how = host_shut(req.how);
+    int32_t r;
+    if (how < 0) {
+        r = FAR_EINVAL;
+    } else if (how != SHUT_RD && tx_used(s) && !s->tx_dead) {
+        r = shutdown_later(s, how);
+    } else {
+        r = far_result(shutdown(s->fd, how));
+    }
+    sock_refresh(s);
+    publish_and_reply(q, r, NULL, 0);
+}
+
+typedef int name_call(int fd, struct sockaddr *sa, socklen_t *len);
+
+static void answer_name(struct request *q, name_call *call) {
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    struct far_addr addr;
+    int32_t r = far_result(call(q->sock->fd, (struct sockaddr *)&sa, &len));
+    far_addr_of(&sa, r == FAR_OK ? len : 0, &addr);
+    publish_and_reply(q, r, &addr, r == FAR_OK ? sizeof addr : 0);
+}
+
+static int sock_name(int fd, struct sockaddr *sa, socklen_t *len) {
+    return getsockname(fd, sa, len);
+}
+
+static int peer_name(int fd, struct sockaddr *sa, socklen_t *len) {
+    return getpeername(fd, sa, len);
+}
+
+static void op_getsockname(struct request *q) {
+    answer_name(q, sock_name);
+}
+
+static void op_getpeername(struct request *q) {
+    answer_name(q, peer_name);
+}
+
+static void op_setsockopt(struct request *q) {
+    struct far_req_setsockopt req;
+    memcpy(&req, q->payload, sizeof req);
+    int32_t r = opt_set(q->sock, req.level, req.opt,
+        (const char *)q->payload + sizeof req,
+        q->msg->len - (uint32_t)sizeof req);
+    publish_and_reply(q, r, NULL, 0);
+}
+
+static void op_getsockopt(struct request *q) {
+    struct far_req_getsockopt req;
+    uint64_t val[FAR_REPLY_DATA_MAX / 8u];
+    memcpy(&req, q->payload, sizeof req);
+    uint32_t size = req.size < sizeof val ? req.size : (uint32_t)sizeof val;
+    int32_t r = opt_get(q->sock, req.level, req.opt, val, size);
+    publish_and_reply(q, r, val, r > 0 ? (uint32_t)r : 0);
+}
+
+static void op_flush(struct request *q) {
+    struct far_req_flush req;
+    memcpy(&req, q->payload, sizeof req);
+    if (q->sock->type == FAR_SOCK_STREAM) {
+        reply(q, FAR_EOPNOTSUPP);
+        return;
+    }
+    dgram_flush(q->sock, q->msg->tag, &req);
+    if (sock_publish(q->sock)) {
+        sock_wake(q->sock);
+    }
+}
+
+static void op_kick(struct request *q) {
+    q->sock->kicks_in++;
+    sock_wake(q->sock);
+}
+
+// --- Requests about tags ---
+
+static void op_fetch(struct request *q) {
+    struct far_req_fetch req;
+    memcpy(&req, q->payload, sizeof req);
+    struct tag *t = &q->link->tags[q->msg->tag];
+    if (!t->data || req.offset > t->total) {
+        reply(q, FAR_EINVAL);
+        return;
+    }
+    uint32_t part = t->total - req.offset;
+    part = part < FAR_REPLY_DATA_MAX ? part : (uint32_t)FAR_REPLY_DATA_MAX;
+    link_reply_part(q->link, q->msg->tag, FAR_OK, t->data + req.offset, part,
+        t->total);
+}
+
+static void op_cancel(struct link *l, uint32_t tag) {
+    struct tag *t = &l->tags[tag];
+    if (t->lookup) {
+        resolver_cancel(l, tag);
+    } else if (t->op == FAR_OP_FLUSH && l->slots[t->slot].sock) {
+        dgram_cancel(l->slots[t->slot].sock, FAR_ECANCELED);
+    }
+    // Everything else is answered at once: the answer is under way.
+}
+
+// --- Dispatch ---
+
+struct op {
+    void (*serve)(struct request *q);
+    bool pumps; // what near wrote before it goes first
+};
+
+static const struct op ops[] = {
+    [FAR_OP_KICK] = {op_kick, false},
+    [FAR_OP_BIND] = {op_bind, true},
+    [FAR_OP_CONNECT] = {op_connect, true},
+    [FAR_OP_LISTEN] = {op_listen, true},
+    [FAR_OP_ACCEPT] = {op_accept, true},
+    [FAR_OP_SHUTDOWN] = {op_shutdown, true},
+    [FAR_OP_GETSOCKNAME] = {op_getsockname, true},
+    [FAR_OP_GETPEERNAME] = {op_getpeername, true},
+    [FAR_OP_SETSOCKOPT] = {op_setsockopt, true},
+    [FAR_OP_GETSOCKOPT] = {op_getsockopt, true},
+    [FAR_OP_FLUSH] = {op_flush, true},
+};
+
+static void serve_on_socket(struct request *q) {
+    const struct op *op = &ops[q->msg->op];
+    q->sock = q->link->slots[q->msg->sock].sock;
+    if (!q->sock || q->sock->closing) {
+        // A KICK may come late, from a finaliser.
+        if (q->msg->op != FAR_OP_KICK) {
+            reply(q, FAR_EBADF);
+        }
+        return;
+    }
+    if (op->pumps) {
+        sock_flush(q->sock);
+    }
+    op->serve(q);
+}
+
+static bool names_socket(unsigned op) {
+    switch (op) {
+#define X(name, num, request, needs_socket, text)                              \
+    case FAR_OP_##name:                                                        \
+        return needs_socket;
+#include "farsock/ops.def"
+#undef X
+        default:
+            return false;
+    }
+}
+
+// A tag is used for one request at a time. False: near broke that.
+static bool open_tag(struct link *l, const struct far_msg *m) {
+    if (m->op == FAR_OP_KICK || m->op == FAR_OP_CANCEL || !m->tag) {
+        return true;
+    }
+    struct tag *t = &l->tags[m->tag];
+    if (t->op) {
+        link_reset(l, "a tag was used twice");
+        return false;
+    }
+    if (m->op != FAR_OP_FETCH) {
+        free(t->data);
+        t->data = NULL;
+        t->total = 0;
+    }
+    t->op = m->op;
+    t->slot = names_socket(m->op) ? m->sock : -1;
+    t->since_ns = now_ns();
+    l->requests++;
+    return true;
+}
+
+void op_serve(struct link *l, const struct far_msg *m, const void *payload) {
+    struct request q = {.link = l, .msg = m, .payload = payload};
+    if (!open_tag(l, m)) {
+        return;
+    }
+    switch (m->op) {
+        case FAR_OP_SOCKET:
+            op_socket(&q);
+            break;
+        case FAR_OP_FETCH:
+            op_fetch(&q);
+            break;
+        case FAR_OP_CANCEL:
+            op_cancel(l, m->tag);
+            break;
+        case FAR_OP_GETADDRINFO:
+        case FAR_OP_GETNAMEINFO:
+            resolver_ask(l, m->tag, m, payload);
+            break;
+        default:
+            serve_on_socket(&q);
+            break;
+    }
+}

@@ -1,0 +1,108 @@
+// What closed streams still have to send, copied out of their rings.
+// SPDX-License-Identifier: MIT
+#include "daemon/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "farsock/proto.h"
+
+struct orphan {
+    struct watch watch;
+    struct node node;
+    struct engine *engine;
+    struct link *link; // NULL: it ended before
+    int fd;
+    bool abort; // close with RST
+    uint32_t len, done;
+    uint8_t data[];
+};
+
+static void orphan_end(struct orphan *o) {
+    if (o->abort) {
+        struct linger rst = {.l_onoff = 1, .l_linger = 0};
+        setsockopt(o->fd, SOL_SOCKET, SO_LINGER, &rst, sizeof rst);
+    }
+    engine_unwatch(o->engine, &o->watch, o->fd);
+    close(o->fd);
+    o->engine->orphan_bytes -= o->len;
+    if (o->link) {
+        o->link->orphan_bytes -= o->len;
+    }
+    node_remove(&o->node);
+    free(o);
+}
+
+static void orphan_ready(struct watch *w, uint32_t events) {
+    struct orphan *o = OF(w, struct orphan, watch);
+    if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) {
+        return;
+    }
+    while (o->done < o->len) {
+        ssize_t n = send(o->fd, o->data + o->done, o->len - o->done,
+            MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 && errno == EAGAIN) {
+            return;
+        }
+        if (n < 0) {
+            break;
+        }
+        o->done += (uint32_t)n;
+    }
+    orphan_end(o);
+}
+
+bool orphan_take(struct sock *s) {
+    struct link *l = s->link;
+    struct engine *e = l->engine;
+    uint32_t len = tx_used(s);
+    if (s->type != FAR_SOCK_STREAM ||
+        e->orphan_bytes + len > e->config.orphan_bytes ||
+        l->orphan_bytes + len > e->config.orphan_link_bytes) {
+        return false;
+    }
+    struct orphan *o = malloc(sizeof *o + len);
+    if (!o) {
+        return false;
+    }
+    *o = (struct orphan){
+        .watch.ready = orphan_ready,
+        .engine = e,
+        .link = l,
+        .fd = s->fd,
+        .abort = s->abort,
+        .len = len,
+    };
+    far_ring_get(s->tx, s->tx_size, s->tx_tail, o->data, len);
+    // The descriptor changes its watch: adding it anew reports room that came
+    // in between.
+    engine_unwatch(e, &s->watch, s->fd);
+    if (engine_watch(e, &o->watch, o->fd, EPOLLOUT) < 0) {
+        engine_watch(e, &s->watch, s->fd, EPOLLOUT);
+        free(o);
+        return false;
+    }
+    s->fd = -1;
+    e->orphan_bytes += len;
+    l->orphan_bytes += len;
+    node_append(&e->orphans, &o->node);
+    return true;
+}
+
+void orphans_forget_link(struct link *l) {
+    struct node *list = &l->engine->orphans;
+    for (struct node *n = list->next; n != list; n = n->next) {
+        struct orphan *o = OF(n, struct orphan, node);
+        o->link = o->link == l ? NULL : o->link;
+    }
+}
+
+void orphans_free(struct engine *e) {
+    while (!node_is_alone(&e->orphans)) {
+        orphan_end(OF(e->orphans.next, struct orphan, node));
+    }
+}

@@ -1,0 +1,442 @@
+// A socket: its lines, its state, its turns.
+// SPDX-License-Identifier: MIT
+#include "daemon/core.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/translate.h"
+#include "farsock/proto.h"
+
+static bool is_stream(const struct sock *s) {
+    return s->type == FAR_SOCK_STREAM;
+}
+
+static const struct far_near_line *near_line(const struct sock *s) {
+    return &s->link->near_lines[s->slot];
+}
+
+static struct far_far_line *far_line(const struct sock *s) {
+    return &s->link->far_lines[s->slot];
+}
+
+void sock_wake(struct sock *s) {
+    if (node_is_alone(&s->run)) {
+        node_append(&s->link->run, &s->run);
+    }
+    link_wake(s->link);
+}
+
+static void sock_ready(struct watch *w, uint32_t events) {
+    struct sock *s = OF(w, struct sock, watch);
+    s->events |= events;
+    sock_wake(s);
+}
+
+// --- The far line ---
+
+void sock_set_state(struct sock *s, uint32_t set, uint32_t clear) {
+    uint32_t state = (s->state & ~clear) | set;
+    if (state != s->state) {
+        s->state = state;
+        s->dirty = true;
+    }
+}
+
+void sock_set_error(struct sock *s, int host_errno) {
+    s->last_error = far_errno(host_errno);
+    // 0 means "none yet", so the sequence skips nothing but may wrap past it:
+    // the error number in the low half is never 0.
+    s->err_seq = (s->err_seq + 1u) & 0xffffu;
+    s->err = s->err_seq << 16 | (uint32_t)-s->last_error;
+    s->dirty = true;
+}
+
+// Everything of a new socket before the generation that makes it count.
+static void init_line(struct sock *s) {
+    struct far_far_line *line = far_line(s);
+    uint32_t base = s->link->layout.index_base;
+    far_store(&line->gen, 0);
+    FAR_WMB();
+    far_store(&line->tx_tail, base);
+    far_store(&line->rx_head, base);
+    far_store(&line->tx_wake, base);
+    // Nobody waits for room yet: a wake just passed is 4 GiB away.
+    far_store(&line->rx_wake, base - 1u);
+    far_store(&line->state, s->state);
+    far_store(&line->fin_pos, base);
+    far_store(&line->err, 0);
+    far_store(&line->verdict, 0);
+    FAR_WMB();
+    far_store(&line->gen, s->gen);
+    FAR_CLEAN(line, sizeof *line);
+    FAR_SYNC();
+}
+
+// There is nothing to do with what is in the tx ring: only more of it helps.
+static bool tx_is_idle(const struct sock *s) {
+    return tx_used(s) == 0 || s->tx_part_seen;
+}
+
+static void store_line(struct sock *s) {
+    struct far_far_line *line = far_line(s);
+    // Bytes before the indexes that announce them, indexes before the state
+    // that says that they are final.
+    FAR_WMB();
+    far_store(&line->tx_tail, s->tx_tail);
+    far_store(&line->rx_head, s->rx_head);
+    if (tx_is_idle(s)) {
+        far_store(&line->tx_wake, s->tx_head);
+    }
+    if (s->rx_full) {
+        far_store(&line->rx_wake, s->rx_goal);
+    }
+    if (s->dirty) {
+        far_store(&line->fin_pos, s->fin_pos);
+        far_store(&line->err, s->err);
+        far_store(&line->verdict, s->verdict);
+        FAR_WMB();
+        far_store(&line->state, s->state);
+    }
+    FAR_CLEAN(line, sizeof *line);
+}
+
+bool sock_publish(struct sock *s) {
+    const struct far_near_line *near = near_line(s);
+    store_line(s);
+    // Indexes and wakes before the loads of near's wakes and indexes; pairs
+    // with near, which stores in one line and then loads from the other.
+    FAR_SYNC();
+    FAR_INV(near, sizeof *near);
+    if (far_load(&near->gen) == s->gen) {
+        uint32_t tx_wake = far_load(&near->tx_wake);
+        uint32_t rx_wake = far_load(&near->rx_wake);
+        s->dirty |= far_crossed(tx_wake, s->tx_checked, s->tx_tail) ||
+                    far_crossed(rx_wake, s->rx_checked, s->rx_head);
+    }
+    s->tx_checked = s->tx_tail;
+    s->rx_checked = s->rx_head;
+    if (s->dirty) {
+        s->dirty = false;
+        link_kick(s->link, s->slot);
+    }
+    bool was_idle = tx_is_idle(s);
+    bool was_full = s->rx_full;
+    uint32_t head = s->tx_head;
+    if (!sock_look(s)) {
+        return true;
+    }
+    return (was_idle && head != s->tx_head) || (was_full && !s->rx_full) ||
+           (s->near_flags && !s->closing);
+}
+
+// --- The near line ---
+
+void sock_poison(struct sock *s, const char *what) {
+    if (s->fd < 0) {
+        return;
+    }
+    far_log(FAR_LOG_DEBUG, "link %u socket %u: %s", s->link->id, s->slot, what);
+    s->abort = true;
+    struct linger rst = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &rst, sizeof rst);
+    engine_unwatch(s->link->engine, &s->watch, s->fd);
+    close(s->fd);
+    s->fd = -1;
+    dgram_cancel(s, FAR_EBADMSG);
+    sock_set_state(s, FAR_ST_HUP | FAR_ST_DRAINED, FAR_ST_CONNECTING);
+    sock_set_error(s, EBADMSG);
+    sock_wake(s);
+    link_violation(s->link, what);
+}
+
+bool sock_look(struct sock *s) {
+    const struct far_near_line *near = near_line(s);
+    FAR_INV(near, sizeof *near);
+    if (far_load(&near->gen) != s->gen) {
+        return true;
+    }
+    uint32_t flags = far_load(&near->flags);
+    // With CLOSE the indexes are final: they were stored before it.
+    FAR_RMB();
+    s->near_flags |= flags & (FAR_NEAR_CLOSE | FAR_NEAR_RESET);
+    if (s->fd < 0) {
+        return true;
+    }
+    uint32_t tx_head = far_load(&near->tx_head);
+    uint32_t rx_tail = far_load(&near->rx_tail);
+    if (far_check_head(tx_head, s->tx_head, s->tx_tail, s->tx_size) != FAR_OK ||
+        far_check_tail(rx_tail, s->rx_tail, s->rx_head) != FAR_OK) {
+        sock_poison(s, "a socket's index is garbage");
+        return false;
+    }
+    // Indexes before the bytes that they announce, or whose room we reuse.
+    FAR_RMB();
+    s->tx_head = tx_head;
+    s->rx_tail = rx_tail;
+    if (s->rx_full && (int32_t)(rx_tail - s->rx_goal) > 0) {
+        s->rx_full = false;
+    }
+    return true;
+}
+
+int ring_iov(uint8_t *data, uint32_t size, uint32_t pos, uint32_t n,
+    struct iovec iov[2]) {
+    uint32_t first = far_ring_span(size, pos, n);
+    iov[0] = (struct iovec){data + (pos & (size - 1u)), first};
+    iov[1] = (struct iovec){data, n - first};
+    return n > first ? 2 : 1;
+}
+
+void rx_wait_room(struct sock *s, uint32_t room) {
+    uint32_t third = s->rx_size / 3u;
+    uint32_t want = room > third ? room : third;
+    // Room is want when rx_tail reaches this plus 1.
+    s->rx_goal = s->rx_head - s->rx_size + want - 1u;
+    s->rx_full = true;
+}
+
+// --- The kernel's side ---
+
+int take_so_error(int fd) {
+    int err = 0;
+    socklen_t len = sizeof err;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? 0 : err;
+}
+
+static uint32_t poll_bits(int fd) {
+    struct pollfd p = {
+        .fd = fd,
+        .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP,
+    };
+    return poll(&p, 1, 0) > 0 ? (uint32_t)p.revents : 0;
+}
+
+static void take_error(struct sock *s) {
+    int err = take_so_error(s->fd);
+    if (err) {
+        sock_set_error(s, err);
+        s->failed |= is_stream(s) && err != EPIPE;
+    } else {
+        sock_set_state(s, FAR_ST_ERRQUEUE, 0);
+    }
+}
+
+static void refresh_connecting(struct sock *s, uint32_t bits) {
+    if (bits & POLLHUP) {
+        // Its rx ring is empty, so near may say so at once.
+        s->failed = true;
+        sock_set_state(s, FAR_ST_HUP | FAR_ST_RDHUP | FAR_ST_DRAINED,
+            FAR_ST_CONNECTING);
+    } else if (bits & POLLOUT) {
+        sock_set_state(s, FAR_ST_CONNECTED, FAR_ST_CONNECTING);
+    }
+}
+
+static void refresh_connected(struct sock *s, uint32_t bits) {
+    if ((bits & POLLHUP) && !(bits & POLLRDHUP)) {
+        // connect(AF_UNSPEC), or connect() after a failed one: as new.
+        sock_set_state(s, 0, ~0u);
+        return;
+    }
+    uint32_t set = bits & POLLHUP ? FAR_ST_HUP : 0;
+    set |= bits & POLLRDHUP ? FAR_ST_RDHUP : 0;
+    // A FIN of which we know before any error: end of file comes before it.
+    s->fin_seen |= (bits & (POLLRDHUP | POLLHUP | POLLERR)) == POLLRDHUP;
+    sock_set_state(s, set, 0);
+}
+
+static void refresh_stream(struct sock *s, uint32_t bits) {
+    if (s->state & FAR_ST_LISTENING) {
+        if (bits & POLLHUP) { // shutdown() of a listener
+            sock_set_state(s, 0, FAR_ST_LISTENING | FAR_ST_ACCEPT);
+        } else if (bits & POLLIN) {
+            sock_set_state(s, FAR_ST_ACCEPT, 0);
+        } else {
+            sock_set_state(s, 0, FAR_ST_ACCEPT);
+        }
+    } else if (s->state & FAR_ST_CONNECTING) {
+        refresh_connecting(s, bits);
+    }
+    if (s->state & (FAR_ST_CONNECTED | FAR_ST_HUP)) {
+        refresh_connected(s, bits);
+    }
+    if ((s->state & FAR_ST_CONNECTED) && (bits & POLLOUT)) {
+        s->tx_blocked = false;
+    }
+}
+
+static void refresh_dgram(struct sock *s, uint32_t bits) {
+    uint32_t set = bits & POLLHUP ? FAR_ST_HUP : 0;
+    set |= bits & POLLRDHUP ? FAR_ST_RDHUP : 0;
+    sock_set_state(s, set, (FAR_ST_HUP | FAR_ST_RDHUP) & ~set);
+}
+
+void sock_refresh(struct sock *s) {
+    if (s->fd < 0) {
+        return;
+    }
+    uint32_t bits = poll_bits(s->fd);
+    if (bits & POLLERR) {
+        take_error(s);
+    } else {
+        sock_set_state(s, 0, FAR_ST_ERRQUEUE);
+    }
+    sock_set_state(s, bits & POLLPRI ? FAR_ST_PRI : 0,
+        bits & POLLPRI ? 0 : FAR_ST_PRI);
+    if (bits & (POLLIN | POLLRDHUP | POLLHUP)) {
+        s->rx_ready = true;
+    }
+    if (is_stream(s)) {
+        refresh_stream(s, bits);
+    } else {
+        refresh_dgram(s, bits);
+    }
+}
+
+static void take_events(struct sock *s) {
+    uint32_t ev = s->events;
+    s->events = 0;
+    if (ev & EPOLLOUT) {
+        s->tx_blocked = false;
+    }
+    if (ev & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+        s->rx_ready = true;
+    }
+    // The mask is as old as the last epoll_wait(), and a request may have
+    // changed everything since: for what is more than data ask again.
+    if ((ev & ~(uint32_t)(EPOLLIN | EPOLLOUT)) ||
+        (ev && (s->state & (FAR_ST_CONNECTING | FAR_ST_LISTENING)))) {
+        sock_refresh(s);
+    }
+}
+
+// --- Turns ---
+
+uint32_t sock_turn(struct sock *s) {
+    bool looked = sock_look(s);
+    if (s->link->dead || (s->near_flags & FAR_NEAR_CLOSE)) {
+        close_turn(s);
+        return TURN_BYTES;
+    }
+    if (s->fd < 0 || !looked) {
+        sock_publish(s);
+        return 0;
+    }
+    take_events(s);
+    uint32_t moved =
+        is_stream(s) ? stream_tx(s, TURN_BYTES) : dgram_tx(s, TURN_BYTES);
+    if (moved && s->fd >= 0) {
+        sock_publish(s);
+    }
+    uint32_t got =
+        is_stream(s) ? stream_rx(s, TURN_BYTES) : dgram_rx(s, TURN_BYTES);
+    bool more = sock_publish(s);
+    if (s->fd >= 0 &&
+        (more || moved >= TURN_BYTES || got >= TURN_BYTES || s->events)) {
+        sock_wake(s);
+    }
+    return moved + got;
+}
+
+void sock_flush(struct sock *s) {
+    if (!sock_look(s) || s->fd < 0) {
+        return;
+    }
+    if (is_stream(s)) {
+        stream_tx(s, UINT32_MAX);
+    } else {
+        dgram_tx(s, UINT32_MAX);
+    }
+}
+
+void sock_try_shutdown(struct sock *s) {
+    if (!s->shut_waits || (int32_t)(s->tx_tail - s->shut_pos) < 0) {
+        return;
+    }
+    s->shut_waits = false;
+    shutdown(s->fd, host_shut((uint32_t)s->shut_how));
+    sock_refresh(s);
+}
+
+// --- Life ---
+
+static bool link_has_room(struct link *l) {
+    return l->spec.max_sockets == 0 || l->sockets < l->spec.max_sockets;
+}
+
+static void place_rings(struct sock *s, const struct far_rings *r) {
+    uint8_t *region = s->link->spec.region;
+    uint32_t base = s->link->layout.index_base;
+    s->tx = region + (size_t)r->tx_at * FAR_LINE;
+    s->rx = region + (size_t)r->rx_at * FAR_LINE;
+    s->tx_size = 1u << r->tx_log2;
+    s->rx_size = 1u << r->rx_log2;
+    s->tx_tail = s->rx_head = s->tx_head = s->rx_tail = base;
+    s->tx_checked = s->rx_checked = s->fin_pos = s->flushed_to = base;
+}
+
+struct sock *sock_new(struct link *l, uint32_t slot,
+    const struct far_rings *rings, int fd, uint32_t family, uint32_t type,
+    uint32_t proto) {
+    struct slot *sl = &l->slots[slot];
+    if (!link_has_room(l)) {
+        errno = EMFILE;
+        return NULL;
+    }
+    struct sock *s = calloc(1, sizeof *s);
+    if (!s) {
+        return NULL;
+    }
+    s->watch.ready = sock_ready;
+    s->link = l;
+    s->fd = fd;
+    s->slot = slot;
+    s->gen = rings->gen;
+    s->family = family;
+    s->type = type;
+    s->proto = proto;
+    s->rcvlowat = 1;
+    node_init(&s->run);
+    node_init(&s->linger);
+    place_rings(s, rings);
+    // A datagram sent gives room, and so an event: only when it is wanted.
+    uint32_t events = EPOLLIN | EPOLLPRI | EPOLLRDHUP;
+    events |= type == FAR_SOCK_STREAM ? EPOLLOUT : 0;
+    if (engine_watch(l->engine, &s->watch, fd, events) < 0) {
+        free(s);
+        return NULL;
+    }
+    sl->sock = s;
+    sl->last_gen = s->gen;
+    l->sockets++;
+    init_line(s);
+    return s;
+}
+
+void sock_finish(struct sock *s) {
+    struct link *l = s->link;
+    dgram_cancel(s, FAR_ECANCELED);
+    if (s->fd >= 0) {
+        engine_unwatch(l->engine, &s->watch, s->fd);
+        close(s->fd);
+    }
+    node_remove(&s->run);
+    node_remove(&s->linger);
+    s->state |= FAR_ST_CLOSED;
+    s->dirty = false;
+    struct far_far_line *line = far_line(s);
+    // After this near may use slot and rings again: nothing of ours follows.
+    FAR_SYNC();
+    far_store(&line->state, s->state);
+    FAR_CLEAN(line, sizeof *line);
+    link_kick(l, s->slot);
+    l->slots[s->slot].sock = NULL;
+    l->sockets--;
+    free(s->tx_part.buf);
+    free(s->rx_part.buf);
+    free(s);
+}

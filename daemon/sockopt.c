@@ -1,0 +1,151 @@
+// Socket options: an allowlist, and the few that are not the kernel's.
+// SPDX-License-Identifier: MIT
+#include "daemon/core.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <netinet/in.h>
+
+#include "daemon/translate.h"
+#include "farsock/proto.h"
+
+struct far_linger { // FAR_OPT_LINGER as it travels
+    int32_t on;
+    int32_t seconds;
+};
+
+static bool is_sol(int32_t level, int32_t opt, int32_t which) {
+    return level == FAR_SOL_SOCKET && opt == which;
+}
+
+// The kernel never sees SO_LINGER before the close: its close() would make the
+// loop wait. Lengths are judged as it does.
+static int32_t set_linger(struct sock *s, const void *val, uint32_t len) {
+    struct far_linger v;
+    if (len < sizeof v) {
+        return FAR_EINVAL;
+    }
+    memcpy(&v, val, sizeof v);
+    s->linger_on = v.on != 0;
+    if (s->linger_on) {
+        s->linger_s = v.seconds;
+    }
+    return FAR_OK;
+}
+
+// Near alone knows how much is readable, in ring and kernel; a threshold in the
+// kernel would only keep data from the ring.
+static int32_t set_rcvlowat(struct sock *s, const void *val, uint32_t len) {
+    int32_t v;
+    if (len < sizeof v) {
+        return FAR_EINVAL;
+    }
+    memcpy(&v, val, sizeof v);
+    s->rcvlowat = v < 0 ? INT32_MAX : v ? v : 1;
+    return FAR_OK;
+}
+
+// What else changes when the kernel has taken an option.
+static void note_option(struct sock *s, int host_level, int host_name,
+    const void *val, uint32_t len) {
+    bool is_recverr = (host_level == IPPROTO_IP && host_name == IP_RECVERR) ||
+                      (host_level == IPPROTO_IPV6 && host_name == IPV6_RECVERR);
+    if (is_recverr) {
+        int on = 0;
+        memcpy(&on, val, len < sizeof on ? len : sizeof on);
+        s->recverr = on != 0;
+    }
+}
+
+int32_t opt_set(struct sock *s, int32_t level, int32_t opt, const void *val,
+    uint32_t len) {
+    int host_level;
+    int host_name;
+    int kind;
+    if (s->fd < 0) {
+        return FAR_EBADF;
+    }
+    if (host_opt(level, opt, &host_level, &host_name, &kind) < 0) {
+        return FAR_ENOPROTOOPT;
+    }
+    if (kind == FAR_OPT_LINGER) {
+        return set_linger(s, val, len);
+    }
+    if (kind == FAR_OPT_TIMEVAL) {
+        return FAR_OK; // near's affair
+    }
+    if (is_sol(level, opt, FAR_SO_RCVLOWAT)) {
+        return set_rcvlowat(s, val, len);
+    }
+    if (setsockopt(s->fd, host_level, host_name, val, len) < 0) {
+        return far_errno(errno);
+    }
+    note_option(s, host_level, host_name, val, len);
+    return FAR_OK;
+}
+
+static int32_t give(const void *from, uint32_t len, void *val, uint32_t size) {
+    uint32_t n = len < size ? len : size;
+    memcpy(val, from, n);
+    return (int32_t)n;
+}
+
+static int32_t give_int(int32_t v, void *val, uint32_t size) {
+    return give(&v, sizeof v, val, size);
+}
+
+// Values that are the host's numbers.
+static int32_t translated(int32_t opt, int v) {
+    switch (opt) {
+        case FAR_SO_TYPE:
+            return (int32_t)far_socktype(v);
+        case FAR_SO_DOMAIN:
+            return (int32_t)far_family(v);
+        case FAR_SO_ERROR:
+            return -far_errno(v);
+        default:
+            return v;
+    }
+}
+
+static int32_t get_from_kernel(struct sock *s, int host_level, int host_name,
+    void *val, uint32_t size) {
+    socklen_t len = size;
+    if (getsockopt(s->fd, host_level, host_name, val, &len) < 0) {
+        return far_errno(errno);
+    }
+    return (int32_t)len;
+}
+
+int32_t opt_get(struct sock *s, int32_t level, int32_t opt, void *val,
+    uint32_t size) {
+    int host_level;
+    int host_name;
+    int kind;
+    if (s->fd < 0) {
+        return FAR_EBADF;
+    }
+    if (host_opt(level, opt, &host_level, &host_name, &kind) < 0) {
+        return FAR_ENOPROTOOPT;
+    }
+    if (kind == FAR_OPT_LINGER) {
+        struct far_linger v = {s->linger_on, s->linger_s};
+        return give(&v, sizeof v, val, size);
+    }
+    if (kind == FAR_OPT_TIMEVAL) {
+        int64_t never[2] = {0, 0};
+        return give(never, sizeof never, val, size);
+    }
+    if (is_sol(level, opt, FAR_SO_RCVLOWAT)) {
+        return give_int(s->rcvlowat, val, size);
+    }
+    int32_t n = get_from_kernel(s, host_level, host_name, val, size);
+    if (level == FAR_SOL_SOCKET && n == (int32_t)sizeof(int)) {
+        int v;
+        memcpy(&v, val, sizeof v);
+        v = translated(opt, v);
+        memcpy(val, &v, sizeof v);
+    }
+    return n;
+}

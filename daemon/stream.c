@@ -1,0 +1,151 @@
+// Streams: ring memory straight to sendmsg() and from recvmsg().
+// SPDX-License-Identifier: MIT
+#include "daemon/core.h"
+
+#include <errno.h>
+
+static uint32_t least(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+
+// --- Near to peer ---
+
+// False: nothing can be sent any more; what is in the ring, and what comes, is
+// lost as it is in a kernel's queue. True: an error passed by on a connection
+// that lives (IP_RECVERR); natively the caller would send again.
+static bool send_failed(struct sock *s, int err) {
+    if (err != EPIPE) {
+        sock_set_error(s, err);
+    }
+    sock_refresh(s);
+    if (err != EPIPE && !(s->state & FAR_ST_HUP)) {
+        return true;
+    }
+    s->failed |= err != EPIPE;
+    // EPIPE says what near sees in the state; without that state it is news.
+    if (err == EPIPE && !(s->state & FAR_ST_HUP) && !s->err) {
+        sock_set_error(s, err);
+    }
+    return false;
+}
+
+static long send_some(struct sock *s, uint32_t n) {
+    struct iovec iov[2];
+    struct msghdr m = {
+        .msg_iov = iov,
+        .msg_iovlen = (size_t)ring_iov(s->tx, s->tx_size, s->tx_tail, n, iov),
+    };
+    far_ring_inv(s->tx, s->tx_size, s->tx_tail, n);
+    long sent;
+    do {
+        sent = sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
+uint32_t stream_tx(struct sock *s, uint32_t budget) {
+    uint32_t moved = 0;
+    bool again = true; // after an error, once
+    if (s->state & FAR_ST_CONNECTING) {
+        return 0;
+    }
+    while (tx_used(s) && !s->tx_blocked && moved < budget) {
+        if (s->tx_dead) {
+            moved += tx_used(s);
+            s->tx_tail = s->tx_head;
+            break;
+        }
+        long sent = send_some(s, least(tx_used(s), budget - moved));
+        if (sent >= 0) {
+            s->tx_tail += (uint32_t)sent;
+            s->tx_bytes += (uint64_t)sent;
+            moved += (uint32_t)sent;
+        } else if (errno == EAGAIN) {
+            s->tx_blocked = true;
+        } else {
+            s->tx_dead = !send_failed(s, errno) || !again;
+            again = false;
+        }
+    }
+    sock_try_shutdown(s);
+    return moved;
+}
+
+// --- Peer to near ---
+
+// recv gave 0: nothing comes any more. Near returns end of file before the
+// error or after it, as the kernel's recv would have.
+static void received_end(struct sock *s) {
+    s->rx_ready = false;
+    if (s->failed && !s->fin_seen) {
+        sock_set_state(s, FAR_ST_DRAINED, 0);
+        return;
+    }
+    if (s->fin_pos != s->rx_head) {
+        s->fin_pos = s->rx_head;
+        s->dirty = true;
+    }
+    sock_set_state(s, FAR_ST_FIN, 0);
+}
+
+static long recv_some(struct sock *s, uint32_t n) {
+    struct iovec iov[2];
+    struct msghdr m = {
+        .msg_iov = iov,
+        .msg_iovlen = (size_t)ring_iov(s->rx, s->rx_size, s->rx_head, n, iov),
+    };
+    long got;
+    do {
+        got = recvmsg(s->fd, &m, MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    if (got > 0) {
+        far_ring_clean(s->rx, s->rx_size, s->rx_head, (uint32_t)got);
+        s->rx_head += (uint32_t)got;
+        s->rx_bytes += (uint64_t)got;
+    }
+    return got;
+}
+
+static void recv_failed(struct sock *s, int err) {
+    if (err == EAGAIN) {
+        s->rx_ready = false;
+    } else if (err == ENOTCONN) {
+        s->rx_ready = false;
+        sock_refresh(s);
+        s->rx_ready = false;
+    } else {
+        // The next recv says what is behind the error, data or the end.
+        s->failed |= err != EPIPE;
+        sock_set_error(s, err);
+        sock_refresh(s);
+    }
+}
+
+uint32_t stream_rx(struct sock *s, uint32_t budget) {
+    uint32_t moved = 0;
+    if (!(s->state & FAR_ST_CONNECTED)) {
+        return 0;
+    }
+    while (s->rx_ready && !s->rx_full && moved < budget && s->fd >= 0) {
+        if (rx_free(s) == 0) {
+            rx_wait_room(s, 1);
+            break;
+        }
+        uint32_t want = least(rx_free(s), budget - moved);
+        long got = recv_some(s, want);
+        if (got < 0) {
+            recv_failed(s, errno);
+        } else if (got == 0) {
+            received_end(s);
+        } else {
+            moved += (uint32_t)got;
+            // A short count means empty, and saves a call; but not at urgent
+            // data, which it stops at, nor when the end is behind it.
+            uint32_t odd = FAR_ST_PRI | FAR_ST_RDHUP | FAR_ST_HUP;
+            if ((uint32_t)got < want && !(s->state & odd) && !s->failed) {
+                s->rx_ready = false;
+            }
+        }
+    }
+    return moved;
+}

@@ -1,0 +1,258 @@
+// The host's numbers to the link's and back.
+// SPDX-License-Identifier: MIT
+#include "daemon/translate.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+
+#include "farsock/errors.h"
+#include "farsock/proto.h"
+
+// Newer kernels' options that this libc's headers may lack.
+#ifndef IP_LOCAL_PORT_RANGE
+    #define IP_LOCAL_PORT_RANGE 51
+#endif
+#ifndef TCP_NOTSENT_LOWAT
+    #define TCP_NOTSENT_LOWAT 25
+#endif
+#ifndef TCP_FASTOPEN_CONNECT
+    #define TCP_FASTOPEN_CONNECT 30
+#endif
+#ifndef UDP_SEGMENT
+    #define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+    #define UDP_GRO 104
+#endif
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+// --- Errors ---
+
+// The numbers below LINKDOWN are errnos; the others exist on links only.
+static const struct {
+    int host;
+    int32_t far;
+} errnos[] = {
+#define ELINKDOWN          (-1)
+#define ELINKPROTO         (-1)
+#define X(name, num, text) {E##name, FAR_E##name},
+    FAR_ERRORS(X)
+#undef X
+};
+
+int32_t far_errno(int host) {
+    if (host == EWOULDBLOCK) {
+        host = EAGAIN;
+    }
+    if (host == ENOTSUP) {
+        host = EOPNOTSUPP;
+    }
+    for (size_t i = 0; i < COUNT(errnos); i++) {
+        if (errnos[i].host == host) {
+            return errnos[i].far;
+        }
+    }
+    return host == 0 ? FAR_OK : FAR_EIO;
+}
+
+int32_t far_result(long r) {
+    return r < 0 ? far_errno(errno) : (int32_t)r;
+}
+
+static const struct {
+    int host;
+    int32_t far;
+} eais[] = {
+#define X(name, num, text) {EAI_##name, FAR_EAI_##name},
+    FAR_EAI_ERRORS(X)
+#undef X
+};
+
+int32_t far_eai_of(int host) {
+    for (size_t i = 0; i < COUNT(eais); i++) {
+        if (eais[i].host == host) {
+            return eais[i].far;
+        }
+    }
+    return host == 0 ? 0 : FAR_EAI_FAIL;
+}
+
+// --- Small numbers ---
+
+struct pair {
+    int host;
+    uint32_t far;
+};
+
+static const struct pair families[] = {
+    {AF_UNSPEC, FAR_AF_UNSPEC},
+    {AF_INET, FAR_AF_INET},
+    {AF_INET6, FAR_AF_INET6},
+};
+static const struct pair types[] = {
+    {0, 0},
+    {SOCK_STREAM, FAR_SOCK_STREAM},
+    {SOCK_DGRAM, FAR_SOCK_DGRAM},
+    {SOCK_RAW, FAR_SOCK_RAW},
+};
+static const struct pair shuts[] = {
+    {SHUT_RD, FAR_SHUT_RD},
+    {SHUT_WR, FAR_SHUT_WR},
+    {SHUT_RDWR, FAR_SHUT_RDWR},
+};
+static const struct pair ai_flags[] = {
+    {AI_PASSIVE, FAR_AI_PASSIVE},
+    {AI_CANONNAME, FAR_AI_CANONNAME},
+    {AI_NUMERICHOST, FAR_AI_NUMERICHOST},
+    {AI_V4MAPPED, FAR_AI_V4MAPPED},
+    {AI_ALL, FAR_AI_ALL},
+    {AI_ADDRCONFIG, FAR_AI_ADDRCONFIG},
+    {AI_NUMERICSERV, FAR_AI_NUMERICSERV},
+};
+static const struct pair ni_flags[] = {
+    {NI_NUMERICHOST, FAR_NI_NUMERICHOST},
+    {NI_NUMERICSERV, FAR_NI_NUMERICSERV},
+    {NI_NOFQDN, FAR_NI_NOFQDN},
+    {NI_NAMEREQD, FAR_NI_NAMEREQD},
+    {NI_DGRAM, FAR_NI_DGRAM},
+};
+
+static int to_host(const struct pair *table, size_t n, uint32_t far) {
+    for (size_t i = 0; i < n; i++) {
+        if (table[i].far == far) {
+            return table[i].host;
+        }
+    }
+    return -1;
+}
+
+static uint32_t to_far(const struct pair *table, size_t n, int host) {
+    for (size_t i = 0; i < n; i++) {
+        if (table[i].host == host) {
+            return table[i].far;
+        }
+    }
+    return 0;
+}
+
+static int bits_to_host(const struct pair *table, size_t n, uint32_t far) {
+    int host = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (far & table[i].far) {
+            host |= table[i].host;
+            far &= ~table[i].far;
+        }
+    }
+    return far ? host | (1 << 30) : host;
+}
+
+int host_family(uint32_t far) {
+    return to_host(families, COUNT(families), far);
+}
+
+uint32_t far_family(int host) {
+    return to_far(families, COUNT(families), host);
+}
+
+int host_socktype(uint32_t far) {
+    return to_host(types, COUNT(types), far);
+}
+
+uint32_t far_socktype(int host) {
+    return to_far(types, COUNT(types), host);
+}
+
+int host_shut(uint32_t far) {
+    return to_host(shuts, COUNT(shuts), far);
+}
+
+int host_ai_flags(uint32_t far) {
+    return bits_to_host(ai_flags, COUNT(ai_flags), far);
+}
+
+int host_ni_flags(uint32_t far) {
+    return bits_to_host(ni_flags, COUNT(ni_flags), far);
+}
+
+// --- Options ---
+
+static const struct {
+    int32_t level, opt;
+    int host_level, host_opt, kind;
+} opts[] = {
+#define X(level, lnum, name, num, kind)                                        \
+    {lnum, num, level, name, FAR_OPT_##kind},
+#include "farsock/sockopt.def"
+#undef X
+};
+
+int host_opt(int32_t level, int32_t opt, int *host_level, int *host_name,
+    int *kind) {
+    for (size_t i = 0; i < COUNT(opts); i++) {
+        if (opts[i].level == level && opts[i].opt == opt) {
+            *host_level = opts[i].host_level;
+            *host_name = opts[i].host_opt;
+            *kind = opts[i].kind;
+            return 0;
+        }
+    }
+    return FAR_ENOPROTOOPT;
+}
+
+// --- Addresses ---
+
+static socklen_t host_addr6(const struct far_addr *a,
+    struct sockaddr_storage *out) {
+    struct sockaddr_in6 sin6 = {
+        .sin6_family = AF_INET6,
+        .sin6_port = htons(a->port),
+        .sin6_flowinfo = htonl(a->flowinfo),
+        .sin6_scope_id = a->scope,
+    };
+    memcpy(&sin6.sin6_addr, a->ip, sizeof sin6.sin6_addr);
+    memcpy(out, &sin6, sizeof sin6);
+    return sizeof sin6;
+}
+
+socklen_t host_addr(const struct far_addr *a, struct sockaddr_storage *out) {
+    memset(out, 0, sizeof *out);
+    int family = host_family(a->family);
+    if (family == AF_INET6) {
+        return host_addr6(a, out);
+    }
+    struct sockaddr_in sin = {
+        .sin_family = family < 0 ? a->family : (sa_family_t)family,
+        .sin_port = htons(a->port),
+    };
+    memcpy(&sin.sin_addr, a->ip, sizeof sin.sin_addr);
+    memcpy(out, &sin, sizeof sin);
+    return sizeof sin;
+}
+
+void far_addr_of(const struct sockaddr_storage *sa, socklen_t len,
+    struct far_addr *out) {
+    memset(out, 0, sizeof *out);
+    if (len >= sizeof(struct sockaddr_in) && sa->ss_family == AF_INET) {
+        struct sockaddr_in sin;
+        memcpy(&sin, sa, sizeof sin);
+        out->family = FAR_AF_INET;
+        out->port = ntohs(sin.sin_port);
+        memcpy(out->ip, &sin.sin_addr, sizeof sin.sin_addr);
+    } else if (len >= sizeof(struct sockaddr_in6) &&
+               sa->ss_family == AF_INET6) {
+        struct sockaddr_in6 sin6;
+        memcpy(&sin6, sa, sizeof sin6);
+        out->family = FAR_AF_INET6;
+        out->port = ntohs(sin6.sin6_port);
+        out->flowinfo = ntohl(sin6.sin6_flowinfo);
+        out->scope = sin6.sin6_scope_id;
+        memcpy(out->ip, &sin6.sin6_addr, sizeof sin6.sin6_addr);
+    }
+}
