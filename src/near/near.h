@@ -249,10 +249,12 @@ bool fari_over_by_death(struct far_link *l, uint32_t slot, bool tell,
 // --- stream.c, dgram.c ---
 // Forgets what is known of a socket's destinations.
 void fari_forget_verdicts(struct far_link *l, uint32_t slot);
-int32_t fari_stream_send(struct far_link *l, uint32_t slot, const void *buf,
+// Streams check the handle and pin by themselves; slot is what it named.
+int32_t fari_stream_send(struct far_link *l, uint32_t slot, int sock,
+    const void *buf, size_t len, uint32_t flags, uint64_t deadline_ns);
+int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock, void *buf,
     size_t len, uint32_t flags, uint64_t deadline_ns);
-int32_t fari_stream_recv(struct far_link *l, uint32_t slot, void *buf,
-    size_t len, uint32_t flags, uint64_t deadline_ns);
+// Datagrams: the caller has pinned.
 int32_t fari_dgram_send(struct far_link *l, uint32_t slot, const void *buf,
     size_t len, uint32_t flags, const struct far_addr *addr,
     uint64_t deadline_ns);

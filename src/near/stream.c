@@ -6,6 +6,14 @@
 // near copies the next.
 #define FARI_PART 16384u
 
+// A call that neither sleeps nor asks needs no pin: close takes the socket's
+// locks, so under one of them an open socket stays open.
+#define FARI_PINNED (-1)
+
+static bool is_open(struct far_link *l, uint32_t slot, int sock) {
+    return sock == FARI_PINNED || fari_find(l, sock) == slot;
+}
+
 // Whether a stream can be written to now. FAR_OK, FAR_EAGAIN (it connects), or
 // the error that send gives.
 static int may_send(struct far_link *l, uint32_t slot) {
@@ -65,11 +73,12 @@ static uint32_t put(struct far_link *l, uint32_t slot, const uint8_t *p,
 }
 
 // One try under the lock: bytes, or FAR_EAGAIN with the socket armed if asked.
-static int32_t try_send(struct far_link *l, uint32_t slot, const uint8_t *p,
-    size_t len, bool arm) {
+// sock: the handle, checked under the lock, or FARI_PINNED.
+static int32_t try_send(struct far_link *l, uint32_t slot, int sock,
+    const uint8_t *p, size_t len, bool arm) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->tx_lock);
-    int32_t n = may_send(l, slot);
+    int32_t n = is_open(l, slot, sock) ? may_send(l, slot) : FAR_EBADF;
     while (n == FAR_OK && len > 0) {
         n = (int32_t)put(l, slot, p, len);
         if (n == 0 && (!arm || fari_arm_tx(l, slot) || fari_is_down(l))) {
@@ -88,7 +97,7 @@ static int32_t send_rest(struct far_link *l, uint32_t slot, const uint8_t *p,
     int err = FAR_OK;
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     while (done < len) {
-        int32_t n = try_send(l, slot, p + done, len - done, true);
+        int32_t n = try_send(l, slot, FARI_PINNED, p + done, len - done, true);
         if (n > 0) {
             done += (uint32_t)n;
             continue;
@@ -108,20 +117,24 @@ static int32_t clamp(size_t len) {
     return len > (size_t)INT32_MAX ? INT32_MAX : (int32_t)len;
 }
 
-int32_t fari_stream_send(struct far_link *l, uint32_t slot, const void *buf,
-    size_t len, uint32_t flags, uint64_t deadline_ns) {
+int32_t fari_stream_send(struct far_link *l, uint32_t slot, int sock,
+    const void *buf, size_t len, uint32_t flags, uint64_t deadline_ns) {
     if (flags & FAR_MSG_OOB) {
         return FAR_EOPNOTSUPP;
     }
     const uint8_t *p = buf;
     size_t want = (size_t)clamp(len);
-    int32_t n = try_send(l, slot, p, want, false);
+    int32_t n = try_send(l, slot, sock, p, want, false);
     bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
     if (!wait || n == (int32_t)want || (n < 0 && n != FAR_EAGAIN)) {
         return n;
     }
     uint32_t done = n > 0 ? (uint32_t)n : 0;
+    if (fari_pin(l, sock) != slot) {
+        return done > 0 ? (int32_t)done : FAR_EBADF;
+    }
     int32_t rest = send_rest(l, slot, p + done, want - done, deadline_ns);
+    fari_unpin(l, slot);
     if (rest < 0) {
         return done > 0 ? (int32_t)done : rest;
     }
@@ -163,15 +176,15 @@ struct want {
 
 // One try under the lock: bytes (0 if none are wanted), 0 at the end, an error,
 // or FAR_EAGAIN with the socket armed if asked.
-static int32_t try_recv(struct far_link *l, uint32_t slot, const struct want *q,
-    bool arm) {
+static int32_t try_recv(struct far_link *l, uint32_t slot, int sock,
+    const struct want *q, bool arm) {
     struct fari_sock *s = &l->socks[slot];
     // A peek starts again from what it has seen already.
     uint32_t skip = q->peek ? (uint32_t)q->done : 0;
     uint8_t *p = q->buf ? q->buf + q->done : NULL;
-    int32_t n = 0;
     fari_lock(l, &s->rx_lock);
-    for (;;) {
+    int32_t n = is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
+    while (n == FAR_OK) {
         n = (int32_t)take(l, slot, p, skip, q->len - q->done, q->peek);
         if (n > 0 || s->rx_head - s->rx_tail > skip) {
             break;
@@ -200,15 +213,18 @@ static size_t enough(const struct far_link *l, uint32_t slot, size_t len,
     return low < len ? low : len;
 }
 
-static int32_t recv_wait(struct far_link *l, uint32_t slot, struct want *q,
-    uint32_t flags, uint64_t deadline_ns) {
+static int32_t recv_wait(struct far_link *l, uint32_t slot, int sock,
+    struct want *q, uint32_t flags, uint64_t deadline_ns) {
+    if (fari_pin(l, sock) != slot) {
+        return FAR_EBADF;
+    }
     size_t target = enough(l, slot, q->len, flags);
     uint64_t timeo_ns = 0;
     int32_t n = FAR_OK;
     bool more = true;
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     while (more) {
-        n = try_recv(l, slot, q, true);
+        n = try_recv(l, slot, FARI_PINNED, q, true);
         if (n > 0) {
             q->done += (uint32_t)n;
             // A peek sees no more than the ring holds.
@@ -222,10 +238,11 @@ static int32_t recv_wait(struct far_link *l, uint32_t slot, struct want *q,
         }
     }
     fari_wait_end(l, w);
+    fari_unpin(l, slot);
     return q->done > 0 ? (int32_t)q->done : n;
 }
 
-int32_t fari_stream_recv(struct far_link *l, uint32_t slot, void *buf,
+int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock, void *buf,
     size_t len, uint32_t flags, uint64_t deadline_ns) {
     if (flags & (FAR_MSG_OOB | FAR_MSG_ERRQUEUE)) {
         return flags & FAR_MSG_OOB ? FAR_EINVAL : FAR_EAGAIN;
@@ -238,16 +255,16 @@ int32_t fari_stream_recv(struct far_link *l, uint32_t slot, void *buf,
     };
     bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
     if (wait && enough(l, slot, q.len, flags) > 1) {
-        return recv_wait(l, slot, &q, flags, deadline_ns);
+        return recv_wait(l, slot, sock, &q, flags, deadline_ns);
     }
-    int32_t n = try_recv(l, slot, &q, false);
+    int32_t n = try_recv(l, slot, sock, &q, false);
     if (n != FAR_EAGAIN) {
         return n;
     }
     if (wait) {
-        return recv_wait(l, slot, &q, flags, deadline_ns);
+        return recv_wait(l, slot, sock, &q, flags, deadline_ns);
     }
     // Who polls by hand finds out about far's death here.
     fari_glance(l);
-    return try_recv(l, slot, &q, false);
+    return try_recv(l, slot, sock, &q, false);
 }
