@@ -16,7 +16,7 @@
 // code in the middle of a ring's update. As an exception that is pending, the
 // interrupt needs whoever sleeps to be told: wait.c.
 #undef MICROPY_ASYNC_KBD_INTR
-#define MICROPY_ASYNC_KBD_INTR (0)
+#define MICROPY_ASYNC_KBD_INTR                      (0)
 #define MICROPY_WRAP_MP_SCHED_KEYBOARD_INTERRUPT(f) far_mp_real_interrupt
 
 // The main thread may sleep without end while another thread schedules.

@@ -61,9 +61,10 @@ static _Thread_local struct round asked;
 // The question under way reached a socket of ours.
 static _Thread_local bool reached_ours;
 
-_Static_assert(MP_STREAM_POLL_RD == POLLIN && MP_STREAM_POLL_WR == POLLOUT
-        && MP_STREAM_POLL_ERR == POLLERR && MP_STREAM_POLL_HUP == POLLHUP
-        && MP_STREAM_POLL_NVAL == POLLNVAL,
+_Static_assert(MP_STREAM_POLL_RD == POLLIN && MP_STREAM_POLL_WR == POLLOUT &&
+                   MP_STREAM_POLL_ERR == POLLERR &&
+                   MP_STREAM_POLL_HUP == POLLHUP &&
+                   MP_STREAM_POLL_NVAL == POLLNVAL,
     "flags go to poll() and back as they are");
 
 // The round whose wait is running, for far_mp_stale().
@@ -75,7 +76,7 @@ static _Thread_local const struct round *waiting;
 static atomic_int bell = -1;
 static atomic_bool bell_rung;
 
-// --- Interrupting ------------------------------------------------------------
+// --- Interrupting ---
 
 static int64_t now_ns(void) {
     struct timespec t;
@@ -84,8 +85,8 @@ static int64_t now_ns(void) {
 }
 
 static bool is_pending(void) {
-    return MP_STATE_THREAD(mp_pending_exception) != MP_OBJ_NULL
-           || MP_STATE_VM(sched_state) == MP_SCHED_PENDING;
+    return MP_STATE_THREAD(mp_pending_exception) != MP_OBJ_NULL ||
+           MP_STATE_VM(sched_state) == MP_SCHED_PENDING;
 }
 
 static void ring_bell(void) {
@@ -126,7 +127,7 @@ void far_mp_scheduled(void) {
     }
 }
 
-// --- Stand-ins until the socket module defines these --------------------------
+// --- Stand-ins until the socket module defines these ---
 
 __attribute__((weak)) void far_mp_interrupt(void) {
 }
@@ -135,15 +136,15 @@ __attribute__((weak)) unsigned far_mp_port_sequence(void) {
     return 0;
 }
 
-__attribute__((weak)) int far_mp_port_wait(
-    int *extra_fds, short *events, unsigned n, int64_t timeout_ns) {
+__attribute__((weak)) int far_mp_port_wait(int *extra_fds, short *events,
+    unsigned n, int64_t timeout_ns) {
     return far_mp_plain_wait(extra_fds, events, n, timeout_ns);
 }
 
-// --- Waiting -------------------------------------------------------------------
+// --- Waiting ---
 
-int far_mp_plain_wait(
-    const int *fds, const short *events, unsigned n, int64_t timeout_ns) {
+int far_mp_plain_wait(const int *fds, const short *events, unsigned n,
+    int64_t timeout_ns) {
     struct pollfd set[ROUND_FDS + 1];
     unsigned used = 0;
     bool is_main = mp_thread_is_main_thread();
@@ -231,8 +232,8 @@ int far_mp_sleep(int n, fd_set *in, fd_set *out, fd_set *err,
     (void)in;
     (void)out;
     (void)err;
-    int64_t span = left->tv_sec * INT64_C(1000000000)
-        + left->tv_usec * INT64_C(1000);
+    int64_t span =
+        left->tv_sec * INT64_C(1000000000) + left->tv_usec * INT64_C(1000);
     if (span < 0) {
         errno = EINVAL;
         return -1;
@@ -248,7 +249,7 @@ int far_mp_sleep(int n, fd_set *in, fd_set *out, fd_set *err,
     return -1;
 }
 
-// --- What a poll asks ------------------------------------------------------------
+// --- What a poll asks ---
 
 void far_mp_asked(void) {
     reached_ours = true;
@@ -280,24 +281,31 @@ static struct round *open_round(void) {
     return &asked;
 }
 
-// How the wait for an object that is not ready will end.
-static void note(mp_obj_t obj, const mp_stream_p_t *stream, mp_uint_t arg,
-    bool is_ours) {
+// -1 if it has none, or is a wrapper: that may wait for another direction than
+// it was asked for.
+static int descriptor_of(mp_obj_t obj, const mp_stream_p_t *stream) {
     const mp_obj_type_t *type = mp_obj_get_type(obj);
+    if (type != &mp_type_vfs_posix_fileio &&
+        type != &mp_type_vfs_posix_textio) {
+        return -1;
+    }
+    int error;
+    return (int)stream->ioctl(obj, MP_STREAM_GET_FILENO, 0, &error);
+}
+
+// How the wait for an object that is not ready will end.
+static void note(mp_obj_t obj, const mp_stream_p_t *stream, mp_uint_t asked_for,
+    bool is_ours) {
     struct round *r = open_round();
     int fd;
-    if (mp_obj_is_instance_type(type)) {
+    if (mp_obj_is_instance_type(mp_obj_get_type(obj))) {
         // Python code decides when it is ready, even if it asked one of ours.
         r->cap = true;
     } else if (is_ours) {
         r->ours = true;
-    } else if ((type == &mp_type_vfs_posix_fileio
-                || type == &mp_type_vfs_posix_textio)
-               && (fd = (int)stream->ioctl(obj, MP_STREAM_GET_FILENO, 0,
-                       &(int) {0})) >= 0) {
-        note_file(r, fd, arg);
+    } else if ((fd = descriptor_of(obj, stream)) >= 0) {
+        note_file(r, fd, asked_for);
     } else {
-        // A wrapper may wait for another direction than it was asked for.
         r->cap = true;
     }
 }
@@ -323,13 +331,13 @@ static mp_uint_t ask_object(mp_obj_t obj, mp_uint_t asked_for, int *errcode) {
     return ret;
 }
 
-static mp_uint_t ask(
-    mp_obj_t obj, mp_uint_t request, uintptr_t arg, int *errcode) {
+static mp_uint_t ask(mp_obj_t obj, mp_uint_t request, uintptr_t arg,
+    int *errcode) {
     (void)request; // modselect.c has only MP_STREAM_POLL
     open_round();
     mp_uint_t ret = mp_obj_is_small_int(obj)
-        ? ask_descriptor((int)MP_OBJ_SMALL_INT_VALUE(obj), arg)
-        : ask_object(obj, arg, errcode);
+                        ? ask_descriptor((int)MP_OBJ_SMALL_INT_VALUE(obj), arg)
+                        : ask_object(obj, arg, errcode);
     if (ret != 0) {
         // This poll will not wait; the next begins with a fresh sample.
         asked.open = false;
