@@ -243,8 +243,8 @@ uint32_t sock_turn(struct sock *s);
 bool sock_look(struct sock *s);
 
 // Publishes the line, arms the wakes, looks again, and kicks near if one of its
-// wakes was passed or state changed. True if there is more to do.
-bool sock_publish(struct sock *s);
+// wakes was passed or state changed. If that look found more, s gets a turn.
+void sock_publish(struct sock *s);
 
 // Asks the kernel for its poll bits and derives the state. Also collects a
 // pending error.

@@ -25,9 +25,7 @@ static void reply(const struct request *q, int32_t result) {
 // State first, then the reply: near waits on the state that it finds.
 static void publish_and_reply(const struct request *q, int32_t result,
     const void *data, uint32_t len) {
-    if (sock_publish(q->sock)) {
-        sock_wake(q->sock);
-    }
+    sock_publish(q->sock);
     link_reply(q->link, q->msg->tag, result, data, len);
 }
 
@@ -282,9 +280,7 @@ static void op_flush(struct request *q) {
         return;
     }
     dgram_flush(q->sock, q->msg->tag, &req);
-    if (sock_publish(q->sock)) {
-        sock_wake(q->sock);
-    }
+    sock_publish(q->sock);
 }
 
 static void op_kick(struct request *q) {

@@ -104,7 +104,7 @@ static void store_line(struct sock *s) {
     FAR_CLEAN(line, sizeof *line);
 }
 
-bool sock_publish(struct sock *s) {
+void sock_publish(struct sock *s) {
     const struct far_near_line *near = near_line(s);
     store_line(s);
     // Indexes and wakes before the loads of near's wakes and indexes; pairs
@@ -124,13 +124,11 @@ bool sock_publish(struct sock *s) {
         link_kick(s->link, s->slot);
     }
     bool was_idle = tx_is_idle(s);
-    bool was_full = s->rx_full;
     uint32_t head = s->tx_head;
-    if (!sock_look(s)) {
-        return true;
+    if (!sock_look(s) || (was_idle && head != s->tx_head) ||
+        (s->near_flags && !s->closing)) {
+        sock_wake(s);
     }
-    return (was_idle && head != s->tx_head) || (was_full && !s->rx_full) ||
-           (s->near_flags && !s->closing);
 }
 
 // --- The near line ---
@@ -179,6 +177,7 @@ bool sock_look(struct sock *s) {
     s->rx_tail = rx_tail;
     if (s->rx_full && (int32_t)(rx_tail - s->rx_goal) > 0) {
         s->rx_full = false;
+        sock_wake(s);
     }
     return true;
 }
@@ -334,9 +333,8 @@ uint32_t sock_turn(struct sock *s) {
     }
     uint32_t got =
         is_stream(s) ? stream_rx(s, TURN_BYTES) : dgram_rx(s, TURN_BYTES);
-    bool more = sock_publish(s);
-    if (s->fd >= 0 &&
-        (more || moved >= TURN_BYTES || got >= TURN_BYTES || s->events)) {
+    sock_publish(s);
+    if (s->fd >= 0 && (moved >= TURN_BYTES || got >= TURN_BYTES)) {
         sock_wake(s);
     }
     return moved + got;

@@ -58,6 +58,24 @@ static void note_option(struct sock *s, int host_level, int host_name,
     }
 }
 
+// No option of ours; which error that is depends on level and socket, so the
+// kernel is asked about one that nobody has.
+#define NO_OPTION 0x7ffffff0
+
+static int32_t refuse_set(struct sock *s, int32_t level) {
+    int v = 0;
+    return setsockopt(s->fd, level, NO_OPTION, &v, sizeof v) < 0
+               ? far_errno(errno)
+               : FAR_ENOPROTOOPT;
+}
+
+static int32_t refuse_get(struct sock *s, int32_t level) {
+    int v = 0;
+    socklen_t len = sizeof v;
+    return getsockopt(s->fd, level, NO_OPTION, &v, &len) < 0 ? far_errno(errno)
+                                                             : FAR_ENOPROTOOPT;
+}
+
 int32_t opt_set(struct sock *s, int32_t level, int32_t opt, const void *val,
     uint32_t len) {
     int host_level;
@@ -67,7 +85,7 @@ int32_t opt_set(struct sock *s, int32_t level, int32_t opt, const void *val,
         return FAR_EBADF;
     }
     if (host_opt(level, opt, &host_level, &host_name, &kind) < 0) {
-        return FAR_ENOPROTOOPT;
+        return refuse_set(s, level);
     }
     if (kind == FAR_OPT_LINGER) {
         return set_linger(s, val, len);
@@ -127,7 +145,7 @@ int32_t opt_get(struct sock *s, int32_t level, int32_t opt, void *val,
         return FAR_EBADF;
     }
     if (host_opt(level, opt, &host_level, &host_name, &kind) < 0) {
-        return FAR_ENOPROTOOPT;
+        return refuse_get(s, level);
     }
     if (kind == FAR_OPT_LINGER) {
         struct far_linger v = {s->linger_on, s->linger_s};
