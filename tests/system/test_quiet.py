@@ -6,6 +6,7 @@ import re
 import time
 from pathlib import Path
 
+from content import Content, make_pool
 from harness import (
     MICROPYTHON,
     SANITIZED,
@@ -94,7 +95,7 @@ def idle_c_program():
         wants(sh, "socket l 2 1", "0")
         wants(sh, "listen l 1", "0")
         sh.begin("a", "accept l x")
-        sh.begin("r", "recv c0 10")
+        sh.begin("r", "recv c1 10")
         sh.begin("p", "pollmany c 20 1 -1")
         wants(sh, "ping", "0")
         until("the calls wait", lambda: asleep(sh.pid))
@@ -172,8 +173,6 @@ def no_network_calls_from_a_script():
 def no_network_calls_from_a_program():
     """strace of a C program shows no network system call."""
     with Far() as far:
-        from content import Content, make_pool
-
         pool = make_pool(far.dir / "pool", 1)
         listener = far.net.listener(PORT)
 

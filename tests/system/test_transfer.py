@@ -167,12 +167,24 @@ def datagrams_taken():
 
 
 @test
-def datagrams_in_small_wrapping_rings():
-    """Datagrams larger than the rings stream through, past a wrap."""
+def datagrams_in_wrapping_rings():
+    """Datagrams lose nothing in rings that wrap, whose indexes wrap as well."""
     with Far() as far:
         mode = f"far:{NEARLY_WRAPPED}:{SMALL_RING}"
-        near_sends(far, 2000, 500, mode)
-        near_takes(far, 2000, 500, mode)
+        near_sends(far, 4000, 0, mode)
+        near_takes(far, 4000, 0, mode)
+        mode = f"far:{NEARLY_WRAPPED}:{2 * 65536}"
+        near_sends(far, 500, 500, mode)
+        near_takes(far, 500, 500, mode)
+
+
+@test
+def datagrams_larger_than_the_rings():
+    """Datagrams larger than the rings stream through them."""
+    with Far() as far:
+        mode = f"far:{NEARLY_WRAPPED}:{SMALL_RING}"
+        near_takes(far, 20, 200, mode)
+        near_sends(far, 20, 200, mode)
 
 
 if __name__ == "__main__":
