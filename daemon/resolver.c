@@ -18,6 +18,7 @@
 
 #define ANSWER_MAX 65536u // bytes of one answer
 #define QUIT_MS    200    // how long a stop waits for lookups at work
+#define THREADS    16u    // at most
 
 // One lookup. The loop owns link and tag; a thread that works on it sees only
 // the question and writes only the answer.
@@ -25,6 +26,7 @@ struct lookup {
     struct node node;  // in queue or done; alone while a thread works on it
     struct link *link; // NULL: nobody waits any more
     uint32_t tag;
+    uint32_t link_id; // for the threads, who never follow link
     bool queued;
     uint8_t op;
     union {
@@ -46,6 +48,7 @@ struct resolver {
     pthread_cond_t work, left;
     struct node queue, done;
     unsigned threads;
+    uint32_t working[THREADS]; // id of the link each thread works for, 0: idle
     bool quit;
 };
 
@@ -173,20 +176,52 @@ static void work_on(struct lookup *k) {
     }
 }
 
+// One link may keep half of the threads busy, so that one whose names hang does
+// not stop another's.
+static bool may_work_for(const struct resolver *r, uint32_t link_id) {
+    unsigned busy = 0;
+    for (unsigned i = 0; i < THREADS; i++) {
+        busy += r->working[i] == link_id;
+    }
+    return busy == 0 || busy < r->threads / 2u;
+}
+
+// Under the lock.
+static struct lookup *next_lookup(struct resolver *r) {
+    for (struct node *n = r->queue.next; n != &r->queue; n = n->next) {
+        struct lookup *k = OF(n, struct lookup, node);
+        if (may_work_for(r, k->link_id)) {
+            node_remove(&k->node);
+            k->queued = false;
+            return k;
+        }
+    }
+    return NULL;
+}
+
+static unsigned free_place(const struct resolver *r) {
+    unsigned i = 0;
+    while (i < THREADS - 1u && r->working[i]) {
+        i++;
+    }
+    return i;
+}
+
 static void *worker(void *arg) {
     struct resolver *r = arg;
     pthread_mutex_lock(&r->lock);
     while (!r->quit) {
-        if (node_is_alone(&r->queue)) {
+        struct lookup *k = next_lookup(r);
+        if (!k) {
             pthread_cond_wait(&r->work, &r->lock);
             continue;
         }
-        struct lookup *k = OF(r->queue.next, struct lookup, node);
-        node_remove(&k->node);
-        k->queued = false;
+        unsigned place = free_place(r);
+        r->working[place] = k->link_id;
         pthread_mutex_unlock(&r->lock);
         work_on(k);
         pthread_mutex_lock(&r->lock);
+        r->working[place] = 0;
         node_append(&r->done, &k->node);
         uint64_t one = 1;
         ssize_t n = r->quit ? 0 : write(r->done_fd, &one, sizeof one);
@@ -298,6 +333,7 @@ void resolver_ask(struct link *l, uint32_t tag, const struct far_msg *m,
     }
     k->link = l;
     k->tag = tag;
+    k->link_id = l->id;
     k->queued = true;
     node_init(&k->node);
     l->lookups++;
@@ -350,7 +386,7 @@ static void start_threads(struct resolver *r, unsigned threads) {
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_mutex_lock(&r->lock);
-    for (unsigned i = 0; i < threads; i++) {
+    for (unsigned i = 0; i < threads && i < THREADS; i++) {
         pthread_t id;
         r->threads += pthread_create(&id, &attr, worker, r) == 0;
     }
