@@ -20,9 +20,12 @@ def split(url):
 
 def get(url):
     host, port, path = split(url)
-    s = socket.socket()
+    family, kind, proto, _, addr = socket.getaddrinfo(
+        host, port, 0, socket.SOCK_STREAM
+    )[0]
+    s = socket.socket(family, kind, proto)
     s.settimeout(10)
-    s.connect(socket.getaddrinfo(host, port)[0][-1])
+    s.connect(addr)
     s.write("GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" % (path, host))
 
     status = s.readline().split(None, 2)

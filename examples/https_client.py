@@ -27,9 +27,12 @@ def get(url):
     port = "443"
     if ":" in host:
         host, port = host.split(":")
-    raw = socket.socket()
+    family, kind, proto, _, addr = socket.getaddrinfo(
+        host, int(port), 0, socket.SOCK_STREAM
+    )[0]
+    raw = socket.socket(family, kind, proto)
     raw.settimeout(10)
-    raw.connect(socket.getaddrinfo(host, int(port))[0][-1])
+    raw.connect(addr)
     s = context().wrap_socket(raw, server_hostname=host)
     s.write("GET /%s HTTP/1.0\r\nHost: %s\r\n\r\n" % (path, host))
     status = s.readline().split(None, 2)

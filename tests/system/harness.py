@@ -436,15 +436,15 @@ class Far:
     def env(self, **more):
         return {"FARSOCK_LINK": self.link, **more}
 
-    def near(self, *command, **env):
+    def near(self, *command, directory=None, **env):
         """A program on the near core: no network but the link's."""
-        child = Child(command, self.empty, self.env(**env))
+        child = Child(command, self.empty, self.env(**env), directory)
         self.near_programs.append(child)
         return child
 
-    def native(self, *command, **env):
+    def native(self, *command, directory=None, **env):
         """Its counterpart beside farsockd, with the kernel's sockets."""
-        return Child(command, self.net, env)
+        return Child(command, self.net, env, directory)
 
     def micropython(self, script, *args, **env):
         return self.near(MICROPYTHON, script, *args, **env)
