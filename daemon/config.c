@@ -151,7 +151,7 @@ int config_add_link(struct config *c, const char *path, char *reason,
             strlen(path) > CONFIG_TEXT ? "..." : "", wrong);
         return -1;
     }
-    strcpy(c->link[c->links++], path); // the length was checked
+    memcpy(c->link[c->links++], path, strlen(path) + 1); // it fits: checked
     return 0;
 }
 

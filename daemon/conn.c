@@ -40,8 +40,8 @@ void service_rewatch(struct service *s, struct watch *w, int fd,
 
 void service_set_timer(struct service *s) {
     uint64_t first = s->retry_ns != 0 ? s->retry_ns : UINT64_MAX;
-    const struct conn *c;
-    TAILQ_FOREACH(c, &s->conns, entry) {
+    const struct conn *c = TAILQ_FIRST(&s->conns);
+    for (; c != NULL; c = TAILQ_NEXT(c, entry)) {
         first = c->deadline_ns < first ? c->deadline_ns : first;
     }
     struct itimerspec at = {0};
@@ -316,11 +316,9 @@ static void conn_ready(struct watch *watch, uint32_t events) {
 // --- Accepting ---
 
 static void drop_oldest_silent(struct service *s) {
-    struct conn *c;
-    TAILQ_FOREACH(c, &s->conns, entry) {
-        if (!c->reads) {
-            break;
-        }
+    struct conn *c = TAILQ_FIRST(&s->conns);
+    while (c != NULL && c->reads) {
+        c = TAILQ_NEXT(c, entry);
     }
     if (c == NULL) {
         return;

@@ -43,7 +43,7 @@ struct service {
     uint32_t readers;  // of show and dump
     uint32_t links;
     struct far_log_rate rate;
-    TAILQ_HEAD(, conn) conns;
+    TAILQ_HEAD(conn_list, conn) conns;
 };
 
 // Takes a connection that was accepted; fd is its own from now on.
