@@ -275,9 +275,12 @@ int far_shutdown(struct far_link *l, int sock, int how) {
     if (ask.slot == FARI_NO_SLOT) {
         return FAR_EBADF;
     }
+    // A listener, or a stream that connects, is as new afterwards. Else Linux
+    // marks the directions, even when it says ENOTCONN.
+    bool undoes =
+        (fari_state(l, ask.slot) & (FAR_ST_LISTENING | FAR_ST_CONNECTING)) != 0;
     int err = fari_request(l, &ask, FAR_FOREVER);
-    // Linux marks the directions even when it says ENOTCONN.
-    if (err >= 0 || err == FAR_ENOTCONN) {
+    if (!undoes && (err >= 0 || err == FAR_ENOTCONN)) {
         static const uint8_t marks[] = {
             [FAR_SHUT_RD] = FARI_SHUT_RD,
             [FAR_SHUT_WR] = FARI_SHUT_WR,

@@ -90,6 +90,7 @@ struct dgram {
     const void *buf;
     size_t len;
     const struct far_addr *addr;
+    uint32_t put; // bytes of payload in the ring
 };
 
 static uint32_t record_bytes(const struct dgram *d) {
@@ -107,7 +108,7 @@ static int may_send(struct far_link *l, uint32_t slot, const struct dgram *d) {
     if (err != FAR_OK) {
         return err;
     }
-    if (d->len > FAR_DGRAM_MAX || record_bytes(d) > l->lay.tx_ring) {
+    if (d->len > FAR_DGRAM_MAX) {
         return FAR_EMSGSIZE;
     }
     if (s->flags & FARI_SHUT_WR) {
@@ -119,41 +120,86 @@ static int may_send(struct far_link *l, uint32_t slot, const struct dgram *d) {
     return FAR_OK;
 }
 
-// Under tx_lock, with room for it.
+static bool is_large(const struct far_link *l, const struct dgram *d) {
+    return record_bytes(d) > l->lay.tx_ring;
+}
+
+// Under tx_lock: as much of the payload as there is room for, and the padding
+// after its end. d->put bytes are there already.
+static void put_payload(struct far_link *l, uint32_t slot, struct dgram *d) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t size = l->lay.tx_ring;
+    uint32_t room = size - (s->tx_head - s->tx_tail);
+    uint32_t left = (uint32_t)d->len - d->put;
+    // Parts end at multiples of 8, but for the last.
+    uint32_t n = FAR_ALIGN8(left) <= room ? left : room & ~7u;
+    if (n) {
+        far_ring_put(fari_tx_ring(l, slot), size, s->tx_head,
+            (const uint8_t *)d->buf + d->put, n);
+    }
+    d->put += n;
+    s->tx_head += FAR_ALIGN8(n);
+}
+
+// Under tx_lock, with room for it, or for its beginning if it is large.
 static void put_record(struct far_link *l, uint32_t slot, bool ask,
-    const struct dgram *d) {
+    struct dgram *d) {
     struct fari_sock *s = &l->socks[slot];
     uint8_t *ring = fari_tx_ring(l, slot);
     uint32_t size = l->lay.tx_ring;
     uint32_t old = s->tx_head;
-    uint32_t at = old;
     struct far_dgram h = {
         .len = (uint32_t)d->len,
         .flags = (uint16_t)((d->addr ? FAR_DGRAM_ADDR : 0) |
                             (ask ? FAR_DGRAM_SYNC : 0)),
     };
-    far_ring_put(ring, size, at, &h, sizeof h);
-    at += (uint32_t)sizeof h;
+    far_ring_put(ring, size, old, &h, sizeof h);
+    s->tx_head += (uint32_t)sizeof h;
     if (d->addr) {
-        far_ring_put(ring, size, at, d->addr, sizeof *d->addr);
-        at += (uint32_t)sizeof *d->addr;
+        far_ring_put(ring, size, s->tx_head, d->addr, sizeof *d->addr);
+        s->tx_head += (uint32_t)sizeof *d->addr;
     }
-    if (d->len) {
-        far_ring_put(ring, size, at, d->buf, (uint32_t)d->len);
-    }
-    s->tx_head = old + record_bytes(d);
+    put_payload(l, slot, d);
     fari_publish_tx(l, slot, old);
 }
 
+// A record that is large starts in an empty ring: far takes its parts out as
+// they come, and so neither waits for the other.
 static bool has_room_for(struct far_link *l, uint32_t slot,
     const struct dgram *d) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t size = l->lay.tx_ring;
-    if (size - (s->tx_head - s->tx_tail) >= record_bytes(d)) {
+    uint32_t need = is_large(l, d) ? size : record_bytes(d);
+    if (size - (s->tx_head - s->tx_tail) >= need) {
         return true;
     }
     fari_refresh_tx(l, slot);
-    return size - (s->tx_head - s->tx_tail) >= record_bytes(d);
+    return size - (s->tx_head - s->tx_tail) >= need;
+}
+
+// The rest of a large record, whose sender has the socket to itself (TX_BUSY).
+// What was begun is ended, whatever the caller's deadline.
+static int put_rest(struct far_link *l, uint32_t slot, struct dgram *d) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
+    while (d->put < d->len && !fari_is_down(l)) {
+        fari_lock(l, &s->tx_lock);
+        uint32_t old = s->tx_head;
+        fari_refresh_tx(l, slot);
+        put_payload(l, slot, d);
+        bool wait = false;
+        if (s->tx_head != old) {
+            fari_publish_tx(l, slot, old);
+        } else {
+            wait = fari_arm_tx(l, slot);
+        }
+        fari_unlock(l, &s->tx_lock);
+        if (wait) {
+            fari_wait_far(l, w);
+        }
+    }
+    fari_wait_end(l, w);
+    return fari_is_down(l) ? FAR_ENETDOWN : FAR_OK;
 }
 
 static void set_busy(struct far_link *l, uint32_t slot, bool busy) {
@@ -175,8 +221,8 @@ struct put_result {
 };
 
 // One try under the lock. FAR_OK: it is in the ring.
-static int try_put(struct far_link *l, uint32_t slot, const struct dgram *d,
-    bool arm, struct put_result *r) {
+static int try_put(struct far_link *l, uint32_t slot, struct dgram *d, bool arm,
+    struct put_result *r) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->tx_lock);
     int err = may_send(l, slot, d);
@@ -191,11 +237,11 @@ static int try_put(struct far_link *l, uint32_t slot, const struct dgram *d,
     if (err == FAR_OK) {
         r->epochs = now_epochs(l, slot);
         r->ask = !is_trusted(l, slot, d->addr, d->len);
-        if (r->ask) {
+        if (r->ask || is_large(l, d)) {
             set_busy(l, slot, true);
         }
+        r->pos = s->tx_head + record_bytes(d);
         put_record(l, slot, r->ask, d);
-        r->pos = s->tx_head;
     }
     fari_unlock(l, &s->tx_lock);
     return err;
@@ -221,7 +267,6 @@ static int flush(struct far_link *l, uint32_t slot, const struct dgram *d,
     } else if (ask.why) {
         err = ask.why; // cancelled, and so not sent
     }
-    set_busy(l, slot, false);
     return err;
 }
 
@@ -247,8 +292,12 @@ int32_t fari_dgram_send(struct far_link *l, uint32_t slot, const void *buf,
         }
         fari_wait_end(l, w);
     }
-    if (err == FAR_OK && r.ask) {
-        err = flush(l, slot, &d, &r, wait, deadline_ns);
+    if (err == FAR_OK && (r.ask || is_large(l, &d))) {
+        err = put_rest(l, slot, &d);
+        if (err == FAR_OK && r.ask) {
+            err = flush(l, slot, &d, &r, wait, deadline_ns);
+        }
+        set_busy(l, slot, false);
     }
     return err < 0 ? err : (int32_t)len;
 }
@@ -261,7 +310,80 @@ struct taken {
     uint32_t flags; // far_msg_flag, of the call
     struct far_addr *from;
     uint32_t out_flags;
+    uint32_t left; // of a large datagram: bytes still to come, padded
+    uint32_t got;  // of its payload
+    uint32_t len;
 };
+
+// What the call returns for a payload of len bytes.
+static int32_t result_of(struct taken *t, const struct far_dgram *h) {
+    bool cut = t->room < h->len || (h->flags & FAR_DGRAM_TRUNC);
+    t->out_flags = cut ? FAR_MSG_TRUNC : 0;
+    if (t->flags & FAR_MSG_TRUNC) {
+        return (int32_t)h->len;
+    }
+    return t->room < h->len ? (int32_t)t->room : (int32_t)h->len;
+}
+
+// Under rx_lock: what is there of a large datagram.
+static void take_part(struct far_link *l, uint32_t slot, struct taken *t) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t have = s->rx_head - s->rx_tail;
+    uint32_t n = have < t->left ? have : t->left;
+    uint32_t room = t->got < t->room ? (uint32_t)(t->room - t->got) : 0;
+    uint32_t real = t->len - t->got < n ? t->len - t->got : n;
+    uint32_t copy = real < room ? real : room;
+    if (copy) {
+        far_ring_get(fari_rx_ring(l, slot), l->lay.rx_ring, s->rx_tail,
+            (uint8_t *)t->buf + t->got, copy);
+    }
+    t->got += real;
+    t->left -= n;
+    s->rx_tail += n;
+    fari_publish_rx(l, slot, true);
+}
+
+// A datagram larger than the ring comes in parts: its reader has the socket to
+// itself (RX_BUSY) until it has them all. Far holds the whole already.
+static void take_rest(struct far_link *l, uint32_t slot, struct taken *t) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
+    while (t->left > 0 && !fari_is_down(l)) {
+        fari_lock(l, &s->rx_lock);
+        fari_refresh_rx(l, slot);
+        bool wait = s->rx_head == s->rx_tail && fari_arm_rx(l, slot);
+        if (!wait) {
+            take_part(l, slot, t);
+        }
+        fari_unlock(l, &s->rx_lock);
+        if (wait) {
+            fari_wait_far(l, w);
+        }
+    }
+    fari_wait_end(l, w);
+    fari_lock(l, &l->lock);
+    s->flags = (uint8_t)(s->flags & ~FARI_RX_BUSY);
+    fari_wake(l, FARI_WAIT_SOCK, slot);
+    fari_unlock(l, &l->lock);
+}
+
+// Under rx_lock: begins a large datagram, whose header and address are there.
+static int32_t take_large(struct far_link *l, uint32_t slot, struct taken *t,
+    const struct far_dgram *h, uint32_t skip) {
+    struct fari_sock *s = &l->socks[slot];
+    if (t->flags & FAR_MSG_PEEK) {
+        return FAR_EMSGSIZE;
+    }
+    fari_lock(l, &l->lock);
+    s->flags |= FARI_RX_BUSY;
+    fari_unlock(l, &l->lock);
+    t->left = FAR_ALIGN8(h->len);
+    t->len = h->len;
+    t->got = 0;
+    s->rx_tail += skip;
+    take_part(l, slot, t);
+    return result_of(t, h);
+}
 
 // Under rx_lock: the record at the ring's tail, if there is one. Its payload's
 // length, FAR_EAGAIN, or FAR_EBADMSG.
@@ -273,7 +395,7 @@ static int32_t take_record(struct far_link *l, uint32_t slot, struct taken *t) {
         return FAR_EBADMSG;
     }
     uint32_t have = s->rx_head - s->rx_tail;
-    if (have == 0) {
+    if (have == 0 || (s->flags & FARI_RX_BUSY)) {
         return FAR_EAGAIN;
     }
     struct far_dgram h = {0};
@@ -281,9 +403,10 @@ static int32_t take_record(struct far_link *l, uint32_t slot, struct taken *t) {
         far_ring_get(ring, size, s->rx_tail, &h, sizeof h);
     }
     uint32_t addr = h.flags & FAR_DGRAM_ADDR ? sizeof(struct far_addr) : 0;
-    uint32_t ctl = FAR_ALIGN8((uint32_t)h.ctl_len);
-    uint32_t skip = (uint32_t)sizeof h + addr + ctl;
-    if (h.len > FAR_DGRAM_MAX || skip + FAR_ALIGN8(h.len) > have) {
+    uint32_t skip = (uint32_t)sizeof h + addr + FAR_ALIGN8((uint32_t)h.ctl_len);
+    bool large = skip + FAR_ALIGN8(h.len) > size;
+    uint32_t least = large ? skip : skip + FAR_ALIGN8(h.len);
+    if (h.len > FAR_DGRAM_MAX || skip > size || least > have) {
         far_link_down(l);
         return FAR_EBADMSG;
     }
@@ -294,42 +417,48 @@ static int32_t take_record(struct far_link *l, uint32_t slot, struct taken *t) {
                 sizeof *t->from);
         }
     }
+    if (large) {
+        return take_large(l, slot, t, &h, skip);
+    }
     uint32_t n = t->room < h.len ? (uint32_t)t->room : h.len;
     if (n) {
         far_ring_get(ring, size, s->rx_tail + skip, t->buf, n);
     }
-    t->out_flags = n < h.len || (h.flags & FAR_DGRAM_TRUNC) ? FAR_MSG_TRUNC : 0;
     if (!(t->flags & FAR_MSG_PEEK)) {
         s->rx_tail += skip + FAR_ALIGN8(h.len);
         fari_publish_rx(l, slot, false);
     }
-    return (int32_t)(t->flags & FAR_MSG_TRUNC ? h.len : n);
+    return result_of(t, &h);
 }
 
 // One try under the lock, as for streams, but an error comes before the data.
+// wait: the caller would sleep, and wants the socket armed.
 static int32_t try_take(struct far_link *l, uint32_t slot, struct taken *t,
-    bool arm) {
+    bool wait) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->rx_lock);
     int32_t n = fari_take_error(l, slot);
-    while (n == FAR_OK) {
+    for (bool again = n == FAR_OK; again;) {
         int result = 0;
+        again = false;
         n = take_record(l, slot, t);
         if (n != FAR_EAGAIN) {
             break;
         }
         if (fari_over_by_death(l, slot, true, &result)) {
             n = result;
-            break;
-        }
-        if ((s->flags & FARI_SHUT_RD) != 0) {
+        } else if (wait && (s->flags & FARI_SHUT_RD)) {
+            // Natively a receive that would not wait says EAGAIN all the same.
             n = 0;
-            break;
+        } else if (wait) {
+            again = !fari_arm_rx(l, slot) && !fari_is_down(l) &&
+                    !(s->flags & FARI_RX_BUSY);
         }
-        n = !arm || fari_arm_rx(l, slot) || fari_is_down(l) ? FAR_EAGAIN
-                                                            : FAR_OK;
     }
     fari_unlock(l, &s->rx_lock);
+    if (t->left > 0) {
+        take_rest(l, slot, t);
+    }
     return n;
 }
 

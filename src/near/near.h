@@ -35,6 +35,7 @@ enum fari_sock_flag {
     FARI_PEER = 0x8,       // datagram: connected
     FARI_DOWN_TOLD = 0x10, // the far core's death was reported once
     FARI_LINGER = 0x20,    // close waits (SO_LINGER n)
+    FARI_RX_BUSY = 0x40,   // a large datagram is being read: others queue
 };
 
 // A socket, private to near. Indexes here are the authority; `_pub` is what
@@ -152,8 +153,13 @@ int fari_wait_step_with(struct far_link *l, uint32_t waiter,
     uint64_t deadline_ns, int (*wait)(void *arg, uint64_t deadline_ns),
     void *arg);
 void fari_wait_end(struct far_link *l, uint32_t waiter);
+// One step towards something that far does at once, and that cannot be given up
+// half-way: an interruption does not end it.
+void fari_wait_far(struct far_link *l, uint32_t waiter);
 // Under the link's lock: has those waiters look again.
 void fari_wake(struct far_link *l, enum fari_wait_kind kind, uint32_t id);
+// A short sleep and a look, for who is interrupted but must go on.
+void fari_pause(struct far_link *l);
 // Looks once whether far rang, or died, if nobody else is looking.
 void fari_glance(struct far_link *l);
 

@@ -6,7 +6,7 @@ static bool can_read(struct far_link *l, uint32_t slot, uint32_t state) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t have = s->rx_head - s->rx_tail;
     if (s->type != FAR_SOCK_STREAM) {
-        return have > 0;
+        return have > 0 && !(s->flags & FARI_RX_BUSY);
     }
     return have >= s->rcvlowat || (state & (FAR_ST_FIN | FAR_ST_DRAINED));
 }

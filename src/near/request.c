@@ -136,12 +136,8 @@ static int wait_answer(struct far_link *l, struct fari_ask *ask, uint32_t t,
             break;
         } else if (l->port->now_ns(l->ctx) >= until) {
             break;
-        } else if (l->port->park) {
-            // interrupted() stays true: do not spin on it.
-            _Atomic uint32_t word = 0;
-            l->port->park(l->ctx, &word, 0,
-                fari_deadline(l, FARI_GRACE_MS / 20u));
-            fari_glance(l);
+        } else {
+            fari_pause(l);
         }
     }
     fari_wait_end(l, w);

@@ -10,6 +10,9 @@
 // threads sleep on this link), or could not lead with a wait of its own.
 #define FARI_BLIND_MS 10u
 
+// How long somebody sleeps who is interrupted and waits all the same.
+#define FARI_PAUSE_MS 1u
+
 static void wake_one(struct far_link *l, uint32_t i) {
     struct fari_waiter *w = &l->waiters[i];
     atomic_store(&w->word, 1u);
@@ -280,6 +283,21 @@ int fari_wait_step_with(struct far_link *l, uint32_t waiter,
         .arg = arg,
     };
     return step(l, &s);
+}
+
+void fari_wait_far(struct far_link *l, uint32_t waiter) {
+    if (fari_wait_step(l, waiter, FAR_FOREVER) == FAR_EINTR) {
+        // interrupted() stays true: do not spin on it.
+        fari_pause(l);
+    }
+}
+
+void fari_pause(struct far_link *l) {
+    if (l->port->park) {
+        _Atomic uint32_t word = 0;
+        l->port->park(l->ctx, &word, 0u, fari_deadline(l, FARI_PAUSE_MS));
+    }
+    fari_glance(l);
 }
 
 void fari_glance(struct far_link *l) {
