@@ -196,10 +196,8 @@ static const char *queued(char out[static 2 * TEXT_SIZE], uint32_t ring,
 #define SOCKET_ROW "  %5s %-5s %-12s %-22s %-22s %13s %13s %7s %7s  %-12s %s\n"
 
 static void show_heading(struct out *o) {
-    put(o, SOCKET_ROW, "", "", "", "", "", "out: ring", "in: ring", "", "",
-        "last", "");
-    put(o, SOCKET_ROW, "sock", "type", "state", "local", "peer", "+ kernel",
-        "+ kernel", "sent", "rcvd", "error", "waits for");
+    put(o, SOCKET_ROW, "sock", "type", "state", "local", "peer", "out+kernel",
+        "in+kernel", "sent", "rcvd", "last error", "waits for");
 }
 
 static void show_socket(const struct sock_info *s, struct out *o) {
