@@ -119,7 +119,7 @@ def _run_one(number, function):
 
 def main():
     """Run the cases, or those whose name contains an argument."""
-    _as_root()
+    as_root()
     signal.signal(signal.SIGALRM, _time_limit)
     signal.signal(signal.SIGTERM, _terminated)
     os.chdir(TOP)
@@ -148,7 +148,7 @@ def _call(function, *args):
         raise OSError(error, os.strerror(error), function.__name__)
 
 
-def _as_root():
+def as_root():
     """Namespaces need root; anybody is root in a user namespace."""
     if os.geteuid() != 0:
         os.execvp("unshare", ["unshare", "-Urn", sys.executable, *sys.argv])
