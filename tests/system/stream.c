@@ -131,30 +131,34 @@ static void run_threads(struct flow *f) {
     pthread_join(sender, NULL);
 }
 
+// What each flow still wants to be told; how many want anything.
+static size_t ask(struct far_pollfd *p, const struct flow *flows,
+    size_t count) {
+    size_t open = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct flow *f = &flows[i];
+        bool sending = f->tx_pos < bytes_each;
+        p[i].sock = f->ended && !sending ? -1 : f->sock;
+        p[i].events =
+            (uint32_t)((sending ? POLLOUT : 0) | (f->ended ? 0 : POLLIN));
+        p[i].revents = 0;
+        open += p[i].sock >= 0;
+    }
+    return open;
+}
+
 static void run_polled(struct flow *flows, size_t count) {
     struct far_pollfd *p = calloc(count, sizeof *p);
-    for (;;) {
-        size_t open = 0;
-        for (size_t i = 0; i < count; i++) {
-            const struct flow *f = &flows[i];
-            bool sending = f->tx_pos < bytes_each;
-            p[i].sock = f->ended && !sending ? -1 : f->sock;
-            p[i].events =
-                (uint32_t)((sending ? POLLOUT : 0) | (f->ended ? 0 : POLLIN));
-            open += p[i].sock >= 0;
-        }
-        if (!open) {
-            break;
-        }
+    while (ask(p, flows, count)) {
         int r = net->poll(p, count, 60000);
         if (r <= 0) {
             die("poll", r);
         }
         for (size_t i = 0; i < count; i++) {
-            if (p[i].sock >= 0 && p[i].revents & (POLLOUT | POLLERR)) {
+            if (p[i].revents & (POLLOUT | POLLERR)) {
                 send_some(&flows[i], false);
             }
-            if (p[i].sock >= 0 && p[i].revents & (POLLIN | POLLERR)) {
+            if (p[i].revents & (POLLIN | POLLERR)) {
                 take_some(&flows[i], false);
             }
         }

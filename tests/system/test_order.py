@@ -191,12 +191,12 @@ def linger_until_taken(w, sh):
 def reset_after_data(w, sh):
     """Data that came before a reset is read before the error."""
     peer = connected(w, sh)
-    peer.sendall(b"before")
+    peer.sendall(b"abcdef")
     wants(sh, f"poll c {IN} {WAIT}", "1 0x1")
     reset(peer)
     sh(f"poll c 0 {WAIT}")  # ERR and HUP
-    wants(sh, "recv c 3", "3 bef")
-    wants(sh, "recv c 10", "3 ore")
+    wants(sh, "recv c 3", "3 abc")
+    wants(sh, "recv c 10", "3 def")
     wants(sh, "recv c 10", "ECONNRESET")
     wants(sh, "recv c 10", "0")
 
