@@ -76,7 +76,7 @@ struct rig_options {
     uint64_t orphan_link_bytes;
 };
 
-static inline void rig_up(struct rig *r, struct rig_options o) {
+static inline void rig_prepare(struct rig *r, struct rig_options o) {
     memset(r, 0, sizeof *r);
     far_log_limit(FAR_LOG_ERROR);
     uint32_t ring = o.ring ? o.ring : 16384;
@@ -112,7 +112,15 @@ static inline void rig_up(struct rig *r, struct rig_options o) {
     far_msg_reader_init(&r->evt, &far->evt, &near->evt,
         rig_line(r, r->layout.evt_at), r->layout.evt_bytes,
         r->layout.index_base);
+}
+
+static inline void rig_start(struct rig *r) {
     pthread_create(&r->thread, NULL, rig_run, r);
+}
+
+static inline void rig_up(struct rig *r, struct rig_options o) {
+    rig_prepare(r, o);
+    rig_start(r);
 }
 
 static inline void rig_down(struct rig *r) {
