@@ -8,6 +8,7 @@ import sys
 
 BLOCK = bytes(i * 7 & 255 for i in range(10007))
 BLOCKS = 100
+NODELAY = (6, 1, 1)  # not waiting for acknowledgements; no constant natively
 
 
 def address(port):
@@ -28,6 +29,7 @@ def server(port):
     print("ready")
     for _ in range(3):
         conn, _ = s.accept()
+        conn.setsockopt(*NODELAY)
         name = conn.readline()
         total = 0
         while True:
@@ -45,6 +47,7 @@ def client(port):
     for kind in ("read", "readinto", "recv"):
         s = socket.socket()
         s.connect(address(port))
+        s.setsockopt(*NODELAY)
         s.write("connection %s\n" % kind)
         for i in range(BLOCKS):
             # The whole of it fits no buffer: the answer must be taken between.
