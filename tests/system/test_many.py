@@ -75,10 +75,12 @@ def figures():
         peers = [connected(far, sh) for sh in shells]
         for i, (sh, peer) in enumerate(zip(shells, peers)):
             for _ in range(20 + i):
+                sh.begin("answer", "recv c 10")
                 wants(sh, "send c ping", "4")
                 check_equal(peer.recv(10), b"ping")
+                until("the near core waits", lambda: asleep(sh.pid))
                 peer.sendall(b"pong")
-                wants(sh, "recv c 10", "4 pong")
+                check_equal(sh.result("answer"), "4 pong")
         rows = links(far)
         check_equal(len(rows), CORES, "links")
         check_equal({row[3] for row in rows}, {str(sh.pid) for sh in shells})
