@@ -85,7 +85,7 @@ static mp_obj_t create_connection(size_t n_args, const mp_obj_t *pos_args,
     }
     far_mp_raise(err, FAR_NOWAIT);
 }
-static MP_DEFINE_CONST_FUN_OBJ_KW(create_connection_obj, 1, create_connection);
+static MP_DEFINE_CONST_FUN_OBJ_KW(create_connection_obj, 0, create_connection);
 
 // --- Numbers and text -------------------------------------------------------
 

@@ -85,6 +85,10 @@ void far_mp_check(int ret);
 // When a call that begins now must be done. FAR_MSG_DONTWAIT counts.
 uint64_t far_mp_deadline(const struct far_mp_socket *self, uint32_t flags);
 
+// FAR_ETIMEDOUT if that time has passed, else FAR_OK: for calls made of
+// several, each of which would still get something done.
+int far_mp_late(uint64_t deadline_ns);
+
 // --- modsocket_addr.c ---
 
 #define FAR_MP_ADDR_TEXT 46 // characters of an IPv6 address, NUL included

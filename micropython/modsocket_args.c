@@ -78,3 +78,8 @@ uint64_t far_mp_deadline(const struct far_mp_socket *self, uint32_t flags) {
     uint64_t span = (uint64_t)self->timeout_ns;
     return span < FAR_FOREVER - 1u - now ? now + span : FAR_FOREVER - 1u;
 }
+
+int far_mp_late(uint64_t deadline_ns) {
+    bool ends = deadline_ns != FAR_NOWAIT && deadline_ns != FAR_FOREVER;
+    return ends && far_mp_now() >= deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
+}

@@ -153,11 +153,14 @@ static mp_obj_t sendall_method(size_t n_args, const mp_obj_t *args) {
     size_t left = buf.len;
     do { // once at least: an empty datagram is one
         int32_t ret = far_mp_send(self, p, left, flags, NULL, deadline_ns);
+        if (ret >= 0) {
+            p += ret;
+            left -= (size_t)ret;
+            ret = left > 0 ? far_mp_late(deadline_ns) : FAR_OK;
+        }
         if (ret < 0) {
             far_mp_raise(ret, deadline_ns);
         }
-        p += ret;
-        left -= (size_t)ret;
     } while (left > 0);
     return mp_const_none;
 }

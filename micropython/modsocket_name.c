@@ -161,7 +161,7 @@ static mp_obj_t getaddrinfo_fun(size_t n_args, const mp_obj_t *pos_args,
     }
     return list;
 }
-MP_DEFINE_CONST_FUN_OBJ_KW(far_mp_getaddrinfo_obj, 2, getaddrinfo_fun);
+MP_DEFINE_CONST_FUN_OBJ_KW(far_mp_getaddrinfo_obj, 0, getaddrinfo_fun);
 
 // gethostbyname(host): an IPv4 address as text
 static mp_obj_t gethostbyname_fun(mp_obj_t host_obj) {

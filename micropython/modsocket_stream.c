@@ -113,6 +113,9 @@ static mp_int_t read_exactly(struct far_mp_socket *self, char *buf, size_t size,
             break;
         }
         done += (size_t)ret;
+        if (done < size && far_mp_late(deadline_ns) != FAR_OK) {
+            return FAR_ETIMEDOUT;
+        }
     }
     return (mp_int_t)done;
 }
@@ -130,6 +133,7 @@ static mp_obj_t read_all(struct far_mp_socket *self) {
         if (ret == 0 || (blocked && vstr.len > 0)) {
             return mp_obj_new_bytes_from_vstr(&vstr);
         }
+        ret = ret > 0 ? far_mp_late(deadline_ns) : ret;
         if (ret < 0) {
             vstr_clear(&vstr);
             return nothing(ret, deadline_ns, mp_const_empty_bytes);
@@ -221,6 +225,9 @@ static mp_obj_t read_line(struct far_mp_socket *self, size_t max) {
         if (ret <= 0 || vstr.buf[vstr.len - 1] == '\n') {
             break;
         }
+        if (vstr.len < max && far_mp_late(deadline_ns) != FAR_OK) {
+            mp_raise_OSError(MP_ETIMEDOUT);
+        }
     }
     return mp_obj_new_bytes_from_vstr(&vstr);
 }
@@ -275,17 +282,14 @@ static mp_obj_t write_method(size_t n_args, const mp_obj_t *args) {
     while (done < buf.len) {
         int32_t ret = far_mp_send(self, (const char *)buf.buf + done,
             buf.len - done, 0, NULL, deadline_ns);
-        if (ret < 0 && done > 0 && would_block(ret, deadline_ns)) {
-            break;
+        if (ret < 0 && would_block(ret, deadline_ns)) {
+            return done > 0 ? MP_OBJ_NEW_SMALL_INT(done) : mp_const_none;
         }
+        done += ret > 0 ? (size_t)ret : 0;
+        ret = ret >= 0 && done < buf.len ? far_mp_late(deadline_ns) : ret;
         if (ret < 0) {
-            int code = far_mp_errno(ret, deadline_ns);
-            if (code != MP_EAGAIN) {
-                mp_raise_OSError(code);
-            }
-            return mp_const_none;
+            far_mp_raise(ret, deadline_ns);
         }
-        done += (size_t)ret;
     }
     return MP_OBJ_NEW_SMALL_INT(done);
 }
