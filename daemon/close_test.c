@@ -184,6 +184,23 @@ TEST(shutdown_goes_after_what_is_in_the_ring) {
     rig_down(&rig);
 }
 
+TEST(a_far_that_stops_sends_what_it_has) {
+    rig_up(&rig, (struct rig_options){0});
+    int peer = rig_connect(&rig, 0);
+    struct near_sock *s = &rig.socks[0];
+    uint8_t out[10000];
+    for (size_t i = 0; i < sizeof out; i++) {
+        out[i] = pattern(i);
+    }
+    far_ring_put(s->tx, rig.layout.tx_ring, s->tx_head, out, sizeof out);
+    s->tx_head += sizeof out;
+    FAR_WMB();
+    far_store(&s->line->tx_head, s->tx_head);
+    rig_down(&rig);
+    CHECK_EQ(peer_drain(peer), sizeof out);
+    close(peer);
+}
+
 int main(void) {
     static const struct test_case cases[] = {
         CASE(a_slow_peer_pins_no_slot_and_loses_nothing),
@@ -195,6 +212,7 @@ int main(void) {
         CASE(linger_zero_resets),
         CASE(a_lingering_close_ends_when_the_peer_has_all),
         CASE(a_lingering_close_ends_when_its_time_is_over),
+        CASE(a_far_that_stops_sends_what_it_has),
         CASE(shutdown_goes_after_what_is_in_the_ring),
     };
     return RUN_TESTS(cases);

@@ -103,14 +103,25 @@ struct engine *engine_new(const struct engine_config *config) {
     return e;
 }
 
+// Closes its sockets as if near had gone. What the kernel does not take at once
+// is lost: nobody will be here to send it.
+static void end_link(struct link *l) {
+    bool gone = false;
+    engine_link_drop(l);
+    while (!gone && link_turn(l, &gone)) {
+    }
+    if (!gone) {
+        link_reset(l, NULL);
+    }
+    while (!gone) {
+        link_turn(l, &gone);
+    }
+}
+
 void engine_free(struct engine *e) {
     struct link *l;
     while ((l = engine_link_next(e, NULL)) != NULL) {
-        link_reset(l, NULL);
-        bool gone = false;
-        while (!gone) {
-            link_turn(l, &gone);
-        }
+        end_link(l);
     }
     orphans_free(e);
     route_close(e);

@@ -18,7 +18,7 @@
 
 #define ANSWER_MAX 65536u // bytes of one answer
 #define QUIT_MS    200    // how long a stop waits for lookups at work
-#define THREADS    16u    // at most
+#define THREADS    64u    // at most
 
 // One lookup. The loop owns link and tag; a thread that works on it sees only
 // the question and writes only the answer.
