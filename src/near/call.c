@@ -157,6 +157,14 @@ int far_connect(struct far_link *l, int sock, const struct far_addr *addr,
 
 // --- accept ---
 
+// What a new connection has from its listener, as far as near keeps it.
+static void inherit(const struct fari_sock *from, struct fari_sock *to) {
+    to->rcvlowat = from->rcvlowat;
+    to->rcvtimeo_ms = from->rcvtimeo_ms;
+    to->sndtimeo_ms = from->sndtimeo_ms;
+    to->flags = (uint8_t)(from->flags & FARI_LINGER);
+}
+
 // One connection if there is one: its slot, or an error.
 static int accept_one(struct far_link *l, uint32_t slot,
     struct far_addr *peer) {
@@ -177,6 +185,7 @@ static int accept_one(struct far_link *l, uint32_t slot,
         return err;
     }
     const struct fari_sock *s = &l->socks[slot];
+    inherit(s, &l->socks[child]);
     fari_slot_open(l, child, s->family, s->type, s->proto);
     if (peer) {
         *peer = rep.peer;
@@ -280,7 +289,8 @@ int far_shutdown(struct far_link *l, int sock, int how) {
     bool undoes =
         (fari_state(l, ask.slot) & (FAR_ST_LISTENING | FAR_ST_CONNECTING)) != 0;
     int err = fari_request(l, &ask, FAR_FOREVER);
-    if (!undoes && (err >= 0 || err == FAR_ENOTCONN)) {
+    if (!undoes && how >= FAR_SHUT_RD && how <= FAR_SHUT_RDWR &&
+        (err >= 0 || err == FAR_ENOTCONN)) {
         static const uint8_t marks[] = {
             [FAR_SHUT_RD] = FARI_SHUT_RD,
             [FAR_SHUT_WR] = FARI_SHUT_WR,

@@ -182,7 +182,8 @@ static bool has_room_for(struct far_link *l, uint32_t slot,
 static int put_rest(struct far_link *l, uint32_t slot, struct dgram *d) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
-    while (d->put < d->len && !fari_is_down(l)) {
+    while (d->put < d->len && !fari_is_down(l) &&
+           !(fari_state(l, slot) & FAR_ST_DRAINED)) { // poisoned
         fari_lock(l, &s->tx_lock);
         uint32_t old = s->tx_head;
         fari_refresh_tx(l, slot);
@@ -199,7 +200,7 @@ static int put_rest(struct far_link *l, uint32_t slot, struct dgram *d) {
         }
     }
     fari_wait_end(l, w);
-    return fari_is_down(l) ? FAR_ENETDOWN : FAR_OK;
+    return d->put < d->len ? FAR_ENETDOWN : FAR_OK;
 }
 
 static void set_busy(struct far_link *l, uint32_t slot, bool busy) {

@@ -35,7 +35,15 @@ static int ask_lookup(struct far_link *l, struct fari_ask *ask,
     if (ask->why) {
         return system_error(ask->why, sys);
     }
-    return err < 0 && !ask->answered ? system_error(err, sys) : err;
+    if (err < 0 && !ask->answered) {
+        return system_error(err, sys);
+    }
+    int32_t why = 0;
+    if (err == FAR_EAI_SYSTEM && ask->got >= sizeof why) {
+        memcpy(&why, ask->data, sizeof why);
+        return system_error(why, sys);
+    }
+    return err;
 }
 
 // --- getaddrinfo ---
@@ -69,7 +77,7 @@ static int read_gai(const uint8_t *data, uint32_t len, struct gai_reader *r) {
     if (have) {
         memcpy(r->out, data + at, have * sizeof *r->out);
     }
-    r->res->count = have;
+    r->res->count = rep.count;
     return 0;
 }
 

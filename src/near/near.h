@@ -43,7 +43,7 @@ enum fari_sock_flag {
 struct fari_sock {
     _Atomic uint32_t tx_lock;
     _Atomic uint32_t rx_lock;
-    uint32_t gen;
+    _Atomic uint32_t gen; // written under the link's lock
     uint32_t tx_head;
     uint32_t tx_tail; // far's, as last seen
     uint32_t rx_tail;
@@ -224,7 +224,7 @@ int fari_peek_error(const struct far_link *l, uint32_t slot);
 // Takes it.
 int fari_take_error(struct far_link *l, uint32_t slot);
 // Refresh the private copy of far's index under the socket's tx (rx) lock.
-// FAR_OK, or FAR_EBADMSG (the socket is poisoned).
+// FAR_OK, or FAR_EBADMSG (far broke the rules: the link is down).
 int fari_refresh_tx(struct far_link *l, uint32_t slot);
 int fari_refresh_rx(struct far_link *l, uint32_t slot);
 uint8_t *fari_tx_ring(const struct far_link *l, uint32_t slot);
@@ -237,6 +237,11 @@ void fari_publish_rx(struct far_link *l, uint32_t slot, bool force);
 // True: still nothing, the KICK will come.
 bool fari_arm_tx(struct far_link *l, uint32_t slot);
 bool fari_arm_rx(struct far_link *l, uint32_t slot);
+// True while the handle names this slot's socket. A call that neither sleeps
+// nor asks needs no pin: close takes the socket's locks, so under one of them
+// an open socket stays open. FARI_PINNED in place of the handle: it is pinned.
+#define FARI_PINNED (-1)
+bool fari_is_open(struct far_link *l, uint32_t slot, int sock);
 // Under tx_lock: a third of the ring is free.
 bool fari_has_room(const struct far_link *l, uint32_t slot);
 // Sleeps on a pinned socket until something about it changed. The deadline's

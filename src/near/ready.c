@@ -63,40 +63,52 @@ static uint32_t bits_of(struct far_link *l, uint32_t slot) {
     return bits;
 }
 
-// Refreshes what the events need and arms it. The bits after that.
-static uint32_t look(struct far_link *l, uint32_t slot, uint32_t events,
-    bool arm) {
+static void look_rx(struct far_link *l, uint32_t slot, int sock, bool arm) {
     struct fari_sock *s = &l->socks[slot];
-    if (events & FAR_POLLIN) {
-        fari_lock(l, &s->rx_lock);
+    fari_lock(l, &s->rx_lock);
+    if (fari_is_open(l, slot, sock)) {
         fari_refresh_rx(l, slot);
         if (arm && s->rx_head - s->rx_tail < s->rcvlowat) {
             fari_arm_rx(l, slot);
         }
-        fari_unlock(l, &s->rx_lock);
     }
-    if (events & FAR_POLLOUT) {
-        fari_lock(l, &s->tx_lock);
+    fari_unlock(l, &s->rx_lock);
+}
+
+static void look_tx(struct far_link *l, uint32_t slot, int sock, bool arm) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &s->tx_lock);
+    if (fari_is_open(l, slot, sock)) {
         if (!fari_has_room(l, slot)) {
             fari_refresh_tx(l, slot);
         }
         if (arm && !fari_has_room(l, slot)) {
             fari_arm_tx(l, slot);
         }
-        fari_unlock(l, &s->tx_lock);
+    }
+    fari_unlock(l, &s->tx_lock);
+}
+
+// Refreshes what the events need and arms it. The bits after that.
+static uint32_t look(struct far_link *l, int sock, uint32_t events, bool arm) {
+    uint32_t slot = fari_find(l, sock);
+    if (slot == FARI_NO_SLOT) {
+        return FAR_POLLNVAL;
+    }
+    if (events & FAR_POLLIN) {
+        look_rx(l, slot, sock, arm);
+    }
+    if (events & FAR_POLLOUT) {
+        look_tx(l, slot, sock, arm);
     }
     return bits_of(l, slot);
 }
 
 uint32_t far_ready(struct far_link *l, int sock, uint32_t events, bool arm) {
-    uint32_t slot = fari_find(l, sock);
-    if (slot == FARI_NO_SLOT) {
-        return FAR_POLLNVAL;
-    }
-    uint32_t asked = events | FAR_POLLERR | FAR_POLLHUP;
-    uint32_t bits = look(l, slot, events, false) & asked;
+    uint32_t asked = events | FAR_POLLERR | FAR_POLLHUP | FAR_POLLNVAL;
+    uint32_t bits = look(l, sock, events, false) & asked;
     if (bits == 0 && arm) {
-        bits = look(l, slot, events, true) & asked;
+        bits = look(l, sock, events, true) & asked;
     }
     return bits;
 }

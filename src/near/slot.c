@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: MIT
 #include "near/near.h"
 
-#include <string.h>
-
 // How long a new socket waits for far to let go of a closed one's slot when all
 // are in use.
 #define FARI_SLOT_WAIT_MS 1000u
@@ -34,6 +32,10 @@ uint32_t fari_find(struct far_link *l, int handle) {
         return FARI_NO_SLOT;
     }
     return slot;
+}
+
+bool fari_is_open(struct far_link *l, uint32_t slot, int sock) {
+    return sock == FARI_PINNED || fari_find(l, sock) == slot;
 }
 
 uint32_t fari_pin(struct far_link *l, int handle) {
@@ -83,18 +85,19 @@ void fari_unpin(struct far_link *l, uint32_t slot) {
     }
 }
 
-// Under the link's lock.
+// Under the link's lock. The lock words stay: a late call with a stale handle
+// may still hold one, and finds out under it.
 static void renew(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t base = l->lay.index_base;
-    uint32_t kick_pos = s->kick_pos;
-    uint32_t gen = s->gen + 1u ? s->gen + 1u : 1u;
-    memset(s, 0, sizeof *s);
-    s->gen = gen;
-    s->kick_pos = kick_pos;
+    s->gen = s->gen + 1u ? s->gen + 1u : 1u;
     s->tx_head = s->tx_tail = base;
     s->rx_tail = s->rx_head = s->rx_pub = s->rx_checked = base;
+    s->err_seen = 0;
     s->rcvlowat = 1;
+    s->rcvtimeo_ms = s->sndtimeo_ms = 0;
+    s->users = 0;
+    s->flags = 0;
     struct far_near_line *line = fari_near_line(l, slot);
     *line = (struct far_near_line){
         .tx_head = base,

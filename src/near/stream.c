@@ -6,14 +6,6 @@
 // near copies the next.
 #define FARI_PART 16384u
 
-// A call that neither sleeps nor asks needs no pin: close takes the socket's
-// locks, so under one of them an open socket stays open.
-#define FARI_PINNED (-1)
-
-static bool is_open(struct far_link *l, uint32_t slot, int sock) {
-    return sock == FARI_PINNED || fari_find(l, sock) == slot;
-}
-
 // Whether a stream can be written to now. FAR_OK, FAR_EAGAIN (it connects), or
 // the error that send gives.
 static int may_send(struct far_link *l, uint32_t slot) {
@@ -78,7 +70,7 @@ static int32_t try_send(struct far_link *l, uint32_t slot, int sock,
     const uint8_t *p, size_t len, bool arm) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->tx_lock);
-    int32_t n = is_open(l, slot, sock) ? may_send(l, slot) : FAR_EBADF;
+    int32_t n = fari_is_open(l, slot, sock) ? may_send(l, slot) : FAR_EBADF;
     while (n == FAR_OK && len > 0) {
         n = (int32_t)put(l, slot, p, len);
         if (n == 0 && (!arm || fari_arm_tx(l, slot) || fari_is_down(l))) {
@@ -183,7 +175,7 @@ static int32_t try_recv(struct far_link *l, uint32_t slot, int sock,
     uint32_t skip = q->peek ? (uint32_t)q->done : 0;
     uint8_t *p = q->buf ? q->buf + q->done : NULL;
     fari_lock(l, &s->rx_lock);
-    int32_t n = is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
+    int32_t n = fari_is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
     while (n == FAR_OK) {
         n = (int32_t)take(l, slot, p, skip, q->len - q->done, q->peek);
         if (n > 0 || s->rx_head - s->rx_tail > skip) {

@@ -13,11 +13,12 @@ static uint32_t round_ring(uint32_t bytes) {
 
 // Room that makes a message ring never too small for what may be in it: one
 // KICK a socket, and for each tag one request or reply of the largest size and
-// one CANCEL; and one record's worth of padding at the wrap.
+// two CANCELs (the last request's may still be unread); and padding at the
+// wrap.
 static uint32_t msg_ring_bytes(uint32_t sockets, uint32_t tags) {
     uint32_t kick = (uint32_t)sizeof(struct far_msg);
-    uint32_t need =
-        sockets * kick + tags * (FAR_RECORD_MAX + kick) + 2u * FAR_RECORD_MAX;
+    uint32_t need = sockets * kick + tags * (FAR_RECORD_MAX + 2u * kick) +
+                    2u * FAR_RECORD_MAX;
     return round_ring(need);
 }
 

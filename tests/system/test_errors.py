@@ -560,6 +560,26 @@ def timeouts(w, sh):
 
 
 @both
+def inherited(w, sh):
+    """An accepted socket has its listener's time-outs and least count."""
+    sh("socket l 2 1")
+    sh(f"setopt l {SOL_SOCKET} 2 1")
+    sh(f"bind l 127.0.0.1 {PORT}")
+    sh("listen l 1")
+    sh(f"setopt l {SOL_SOCKET} {SO_RCVTIMEO} 0 0 1000000 0")
+    sh(f"setopt l {SOL_SOCKET} 18 5")
+    with w.net.connect(PORT) as peer:
+        wants(sh, "accept l c", "0 127.0.0.1")
+        sh(f"getopt c {SOL_SOCKET} {SO_RCVTIMEO}")
+        sh(f"getopt c {SOL_SOCKET} 18")
+        peer.sendall(b"abcd")
+        wants(sh, f"poll c {IN} 50", "0 0x0")
+        peer.sendall(b"e")
+        wants(sh, f"poll c {IN} 5000", "1 0x1")
+        wants(sh, "recv c 10", "5 abcde")
+
+
+@both
 def lookups(w, sh):
     """Names and services that need no server, and those that fail."""
     for call in (
