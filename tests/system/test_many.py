@@ -189,6 +189,7 @@ def waiting_calls():
         sh = far.shell()
         other = far.shell()
         silent = connected(far, sh, "r")
+        polled = connected(far, sh, "p")
         peer = connected(far, sh, "free")
         other_peer = connected(far, other)
         sh("socket l 2 1")
@@ -205,7 +206,7 @@ def waiting_calls():
             "receiving": "recv r 100",
             "connecting": f"connect n 127.0.0.1 {PORT}",
             "datagram": "recv u 100",
-            "polling": "poll r 1 -1",
+            "polling": "poll p 1 -1",
         }
         for name, call in calls.items():
             sh.begin(name, call)
@@ -243,8 +244,9 @@ def waiting_calls():
         in_thread(answer)
         for i in range(8):
             check_equal(sh.result(f"lookup{i}"), "EAI -2")
-        silent.sendall(b"at last")
+        polled.sendall(b"x")
         check_equal(sh.result("polling"), "1 0x1")
+        silent.sendall(b"at last")
         check_equal(sh.result("receiving"), "7 at last")
         full.accept()[0].close()
         check_equal(sh.result("connecting"), "0")
