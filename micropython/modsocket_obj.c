@@ -9,6 +9,16 @@
 
 #define BACKLOG_DEFAULT 128 // as in MicroPython's unix port
 
+#ifndef mp_obj_malloc_with_finaliser // before MicroPython 1.22
+static void *malloc_with_finaliser(size_t size, const mp_obj_type_t *type) {
+    mp_obj_base_t *base = m_malloc_with_finaliser(size);
+    base->type = type;
+    return base;
+}
+    #define mp_obj_malloc_with_finaliser(struct_type, type)                    \
+        ((struct_type *)malloc_with_finaliser(sizeof(struct_type), (type)))
+#endif
+
 // --- Life -------------------------------------------------------------------
 
 struct far_mp_socket *far_mp_socket_alloc(void) {

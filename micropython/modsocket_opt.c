@@ -17,15 +17,21 @@
 // --- Values -----------------------------------------------------------------
 
 static int opt_kind(int level, int opt) {
-    switch (level << 16 | opt) {
-#define X(level, lnum, name, num, kind)                                        \
-    case (lnum) << 16 | (num):                                                 \
-        return FAR_OPT_##kind;
+    static const struct {
+        uint8_t level;
+        uint8_t opt;
+        uint8_t kind;
+    } known[] = {
+#define X(level, lnum, name, num, kind) {lnum, num, FAR_OPT_##kind},
 #include "farsock/sockopt.def"
 #undef X
-        default:
-            return FAR_OPT_BYTES;
+    };
+    for (size_t i = 0; i < MP_ARRAY_SIZE(known); i++) {
+        if (known[i].level == level && known[i].opt == opt) {
+            return known[i].kind;
+        }
     }
+    return FAR_OPT_BYTES;
 }
 
 // A value as Python has it (bytes as Linux wants them), in the link's form.
