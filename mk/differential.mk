@@ -1,0 +1,19 @@
+# Random programs of socket calls, natively and over a link.
+# SPDX-License-Identifier: MIT
+
+.PHONY: differential
+
+EXECUTOR := $(B)/test/differential/executor
+# Linted, and rebuilt with its headers, as the other programs of tests.
+SYSTEM_SRC += tests/differential/executor.c
+
+tests-build: $(EXECUTOR)
+
+$(EXECUTOR): $(B)/obj/tests/differential/executor.o $(LIB)
+	$(link)
+
+differential: ## Compare random programs with native ones (SECONDS=n SEED=s)
+	@scripts/deps install build test
+	+@$(MAKE) $(FARSOCKD) $(EXECUTOR)
+	@FARSOCK_BUILD=$(B) tests/differential/run \
+	    --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
