@@ -214,7 +214,7 @@ bool fari_kick_locked(struct far_link *l, uint32_t slot) {
         return false;
     }
     s->kick_pos = l->cmd.head;
-    l->count.kicks++;
+    far_store(&l->count.kicks, l->count.kicks + 1u);
     fari_age_kicks(l, before);
     return far_msg_publish(&l->cmd);
 }

@@ -156,7 +156,9 @@ static int lead(struct far_link *l, const struct sleeper *s) {
     bool slept = false;
     for (;;) {
         bool some = drain(l);
-        l->count.spurious += slept && !some;
+        if (slept && !some) {
+            far_store(&l->count.spurious, l->count.spurious + 1u);
+        }
         pass_interrupts(l);
         if (atomic_exchange(&w->word, 0u)) {
             return FAR_OK;
@@ -181,7 +183,7 @@ static int lead(struct far_link *l, const struct sleeper *s) {
                           : l->port->wait(l->ctx, s->deadline_ns);
         }
         fari_lock(l, &l->lock);
-        l->count.wakeups++;
+        far_store(&l->count.wakeups, l->count.wakeups + 1u);
         slept = err == FAR_OK;
         if (err == FAR_EINTR && !interrupted(l)) {
             err = FAR_OK; // a signal that is not for us
