@@ -78,6 +78,17 @@ static bool all_sent(const struct sock *s) {
     return !s->tx_blocked;
 }
 
+// Nothing is left to send.
+static void sent_turn(struct sock *s) {
+    if (s->fd >= 0 && s->abort) {
+        close_with_reset(s);
+    } else if (s->fd >= 0 && !node_is_alone(&s->linger)) {
+        linger_turn(s);
+    } else {
+        sock_finish(s);
+    }
+}
+
 void close_turn(struct sock *s) {
     bool reset = s->link->reset;
     if (!s->closing) {
@@ -97,20 +108,14 @@ void close_turn(struct sock *s) {
         sock_wake(s);
         return;
     }
-    if (s->fd < 0) {
-        sock_finish(s);
-    } else if (!all_sent(s)) {
+    if (s->fd >= 0 && !all_sent(s)) {
         // Blocked. Without room for an orphan the slot is kept until it went.
         if (node_is_alone(&s->linger) && orphan_take(s)) {
             sock_finish(s);
         }
-    } else if (s->abort) {
-        close_with_reset(s);
-    } else if (!node_is_alone(&s->linger)) {
-        linger_turn(s);
-    } else {
-        sock_finish(s);
+        return;
     }
+    sent_turn(s);
 }
 
 // Natively close() returns now, and the rest goes on in the background.

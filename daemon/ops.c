@@ -352,15 +352,13 @@ static void serve_on_socket(struct request *q) {
 }
 
 static bool names_socket(unsigned op) {
-    switch (op) {
+    static const bool table[] = {
 #define X(name, num, request, needs_socket, text)                              \
-    case FAR_OP_##name:                                                        \
-        return needs_socket;
+    [FAR_OP_##name] = needs_socket,
 #include "farsock/ops.def"
 #undef X
-        default:
-            return false;
-    }
+    };
+    return op < sizeof table && table[op];
 }
 
 // A tag is used for one request at a time. False: near broke that.

@@ -102,7 +102,9 @@ void orphans_forget_link(struct link *l) {
 }
 
 void orphans_free(struct engine *e) {
-    while (!node_is_alone(&e->orphans)) {
-        orphan_end(OF(e->orphans.next, struct orphan, node));
+    struct node *next;
+    for (struct node *n = e->orphans.next; n != &e->orphans; n = next) {
+        next = n->next;
+        orphan_end(OF(n, struct orphan, node));
     }
 }

@@ -57,10 +57,11 @@ struct resolver {
 // What the answer is if the system failed: 4 bytes, a far_err.
 static void answer_system(struct lookup *k, int32_t err) {
     k->result = FAR_EAI_SYSTEM;
-    k->answer = malloc(sizeof err);
+    uint32_t len = sizeof err;
+    k->answer = calloc(1, len);
     if (k->answer) {
-        memcpy(k->answer, &err, sizeof err);
-        k->len = sizeof err;
+        memcpy(k->answer, &err, len);
+        k->len = len;
     }
 }
 
@@ -422,10 +423,10 @@ struct resolver *resolver_new(struct engine *e, unsigned threads) {
 }
 
 static void free_all(struct node *list) {
-    while (!node_is_alone(list)) {
-        struct lookup *k = OF(list->next, struct lookup, node);
-        node_remove(&k->node);
-        lookup_free(k);
+    struct node *next;
+    for (struct node *n = list->next; n != list; n = next) {
+        next = n->next;
+        lookup_free(OF(n, struct lookup, node));
     }
 }
 
