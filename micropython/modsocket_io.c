@@ -20,7 +20,10 @@ int32_t far_mp_recv(struct far_mp_socket *self, void *buf, size_t len,
     FAR_MP_CALL(ret, self,
         far_recvfrom(near, self->sock, buf, clamp(len), flags, from, NULL,
             deadline_ns));
-    far_mp_watch_again(self);
+    if (ret != 0 || self->type != FAR_SOCK_STREAM) {
+        // A stream's end stays: once told is enough.
+        far_mp_watch_again(self);
+    }
     return ret;
 }
 
