@@ -24,6 +24,6 @@ test-full: ## Run everything at full size, also under ASan, UBSan and TSan
 	+@tests/run --full $(if $(T),'$(T)')
 
 bench: ## Print the figures of docs/performance.md for this machine
-	@scripts/deps install build
+	@scripts/deps install build test
 	+@$(MAKE) all bench-build
-	@bench/run
+	@scripts/bench-quick
