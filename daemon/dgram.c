@@ -188,7 +188,7 @@ static bool part_begin(struct sock *s, struct dgram_part *p,
         p->buf = malloc(FAR_ALIGN8(FAR_DGRAM_MAX));
     }
     if (!p->buf) {
-        sock_poison(s, "no memory for a large datagram");
+        sock_break(s, "no memory for a large datagram", ENOBUFS);
         return false;
     }
     p->addr = r->addr;

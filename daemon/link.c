@@ -41,6 +41,18 @@ void link_violation(struct link *l, const char *what) {
 
 // --- Messages to near ---
 
+// Forgets KICKs that were read, whose positions would else come round again
+// after 4 GiB of messages and look unread.
+static void age_kicks(struct link *l, uint32_t before) {
+    if (((before ^ l->evt.head) >> 30) == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < l->layout.sockets; i++) {
+        struct slot *sl = &l->slots[i];
+        sl->kicked = sl->kicked && far_msg_pending(&l->evt, sl->kicked_pos);
+    }
+}
+
 static void put(struct link *l, struct far_msg m, const void *a, uint32_t a_len,
     const void *b, uint32_t b_len) {
     if (l->dead) {
@@ -48,10 +60,12 @@ static void put(struct link *l, struct far_msg m, const void *a, uint32_t a_len,
     }
     // The ring holds an answer for each tag and one KICKED for each socket, so
     // that it is full only if near took more than its due.
+    uint32_t before = l->evt.head;
     if (far_msg_put(&l->evt, m, a, a_len, b, b_len) != FAR_OK) {
         link_reset(l, "no room for answers");
         return;
     }
+    age_kicks(l, before);
     l->evt_dirty = true;
     link_wake(l);
 }

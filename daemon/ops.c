@@ -114,6 +114,9 @@ static void op_accept(struct request *q) {
     memcpy(&req, q->payload, sizeof req);
     struct sock *s = q->sock;
     int32_t err = check_place(q->link, req.slot, &req.rings);
+    if (err == FAR_OK && !link_has_room(q->link)) {
+        err = FAR_EMFILE; // before a connection is taken, and lost
+    }
     if (err != FAR_OK) {
         reply(q, err);
         return;
@@ -343,6 +346,10 @@ static void serve_on_socket(struct request *q) {
         if (q->msg->op != FAR_OP_KICK) {
             reply(q, FAR_EBADF);
         }
+        return;
+    }
+    if (q->sock->fd < 0 && q->msg->op != FAR_OP_KICK) {
+        reply(q, FAR_EBADMSG); // poisoned
         return;
     }
     if (op->pumps) {

@@ -134,9 +134,13 @@ void sock_publish(struct sock *s) {
 // --- The near line ---
 
 void sock_poison(struct sock *s, const char *what) {
-    if (s->fd < 0) {
-        return;
+    if (s->fd >= 0) {
+        sock_break(s, what, EBADMSG);
+        link_violation(s->link, what);
     }
+}
+
+void sock_break(struct sock *s, const char *what, int host_errno) {
     far_log(FAR_LOG_DEBUG, "link %u socket %u: %s", s->link->id, s->slot, what);
     s->abort = true;
     struct linger rst = {.l_onoff = 1, .l_linger = 0};
@@ -144,11 +148,10 @@ void sock_poison(struct sock *s, const char *what) {
     engine_unwatch(s->link->engine, &s->watch, s->fd);
     close(s->fd);
     s->fd = -1;
-    dgram_cancel(s, FAR_EBADMSG);
+    dgram_cancel(s, far_errno(host_errno));
     sock_set_state(s, FAR_ST_HUP | FAR_ST_DRAINED, FAR_ST_CONNECTING);
-    sock_set_error(s, EBADMSG);
+    sock_set_error(s, host_errno);
     sock_wake(s);
-    link_violation(s->link, what);
 }
 
 bool sock_look(struct sock *s) {
@@ -362,7 +365,7 @@ void sock_try_shutdown(struct sock *s) {
 
 // --- Life ---
 
-static bool link_has_room(struct link *l) {
+bool link_has_room(const struct link *l) {
     return l->spec.max_sockets == 0 || l->sockets < l->spec.max_sockets;
 }
 
