@@ -47,10 +47,14 @@ def listens(far, port):
     return re.search(rf":{port:04X} \S+ (0A|07) ", table)
 
 
-def counterpart(far, port, *command):
-    child = far.native(*command)
-    if port:
-        until(f"{command[0]} listens", lambda: listens(far, port))
+def counterpart(far, port, *command, directory=None):
+    """A native program that listens there."""
+    child = far.native(*command, directory=directory)
+    until(
+        f"{command[0]} listens",
+        lambda: listens(far, port) or child.process.poll() is not None,
+    )
+    check(child.process.poll() is None, f"{child} ended: {child.stderr}")
     return child
 
 
@@ -154,6 +158,7 @@ def udp_server_and_nc():
 NGINX = """
 daemon off;
 master_process off;
+user root;
 error_log stderr;
 pid {dir}/nginx.pid;
 events {{ }}
@@ -183,7 +188,6 @@ TLS = """
 def start_nginx(far, tls=""):
     (far.dir / "www").mkdir()
     (far.dir / "www/index.html").write_text(PAGE)
-    # A worker may be another user than root.
     conf = far.dir / "nginx.conf"
     conf.write_text(NGINX.format(dir=far.dir, tls=tls.format(dir=far.dir)))
     command = [need("nginx"), "-e", "stderr", "-p", far.dir, "-c", conf]
@@ -246,11 +250,10 @@ def https_client_and_openssl():
     with Far() as far:
         make_certificates(far.dir)
         (far.dir / "page.html").write_text(PAGE)
-        far.native(
-            need("openssl"), "s_server", "-quiet", "-accept", 8443, "-cert",
+        counterpart(
+            far, 8443, need("openssl"), "s_server", "-quiet", "-accept", 8443, "-cert",
             "server.pem", "-key", "server.key", "-WWW", directory=far.dir,
         )  # fmt: skip
-        until("openssl listens", lambda: listens(far, 8443))
         lines = example(
             far, "https_client.py", "https://localhost:8443/page.html", far.dir / "ca.der"
         ).end()
