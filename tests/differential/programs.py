@@ -547,15 +547,15 @@ class Generator:
 
     def woken_datagram(self, _pairs, takers, _listeners):
         s = self.r.choice(takers)
-        froms = [t for t in self.alive(kind=DGRAM) if t is not s and t.family == s.family]
-        if not froms or s.state == "connected":
+        origins = [t for t in self.alive(kind=DGRAM) if t is not s and t.family == s.family]
+        if not origins or s.state == "connected":
             return
         n = self.length(min(self.room_at(s), 5000))
         s.pending += n + 1300
         first = f"poll 300 {s.name}:{IN:#x}"
         if self.chance(0.7):
             first = f"recv {s.name} {self.length(9000)} {self.r.choice((0, 0, PEEK, TRUNC)):#x} wait"
-        self.add(f"{first} | 3 send {self.r.choice(froms).name} {n} 0 ={s.name} wait")
+        self.add(f"{first} | 3 send {self.r.choice(origins).name} {n} 0 ={s.name} wait")
 
     def woken_listener(self, _pairs, _takers, listeners):
         s = self.r.choice(listeners)
