@@ -427,7 +427,9 @@ class Far:
         else:
             raise Failed("farsockd does not get ready")
         notify.close()
-        self.baseline = descriptors(self.daemon.pid)
+        # What it told us with is closed when it sleeps.
+        until("farsockd waits", lambda: asleep(self.pid))
+        self.baseline = descriptors(self.pid)
 
     @property
     def pid(self):

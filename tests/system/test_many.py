@@ -259,6 +259,7 @@ def no_descriptor_leaks():
     """Sockets that come and go leave nothing behind, nor do near cores."""
     with Far() as far:
         sh = far.shell()
+        until("farsockd waits", lambda: asleep(far.pid))
         with_link = descriptors(far.pid)
         listener = far.net.listener(PORT)
         for _ in range(300):
