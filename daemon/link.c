@@ -241,7 +241,13 @@ bool link_turn(struct link *l, bool *gone) {
     if (l->dead || served == TURN_MESSAGES || !node_is_alone(&l->run)) {
         return true;
     }
-    return !far_msg_may_sleep(&l->cmd);
+    if (!far_msg_may_sleep(&l->cmd)) {
+        return true;
+    }
+    // Whatever this turn woke the link for, it has served: without this the
+    // loop would look for events once more before it sleeps.
+    node_remove(&l->busy);
+    return false;
 }
 
 static void bell_ready(struct watch *w, uint32_t events) {

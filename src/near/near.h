@@ -118,8 +118,9 @@ struct far_link {
     _Atomic uint32_t events; // KICKs taken
     struct far_msg_writer cmd;
     struct far_msg_reader evt;
-    uint32_t leader; // waiter + 1 that sleeps in port->wait; 0: nobody
-    bool leader_custom;
+    uint32_t leader;      // waiter + 1 that sleeps in port->wait; 0: nobody
+    bool leader_custom;   // with a wait of its own
+    bool leader_sleeps;   // in that wait, or about to enter it
     uint32_t claim;       // waiter + 1 that wants to lead with its own wait
     uint32_t waiters_top; // waiters in use are below this
     uint32_t free_slot;

@@ -17,7 +17,10 @@ static void wake_one(struct far_link *l, uint32_t i) {
     struct fari_waiter *w = &l->waiters[i];
     atomic_store(&w->word, 1u);
     if (l->leader == i + 1u) {
-        l->port->wake(l->ctx);
+        // One that is about to look at its word needs no doorbell.
+        if (l->leader_sleeps) {
+            l->port->wake(l->ctx);
+        }
     } else if (l->port->unpark) {
         l->port->unpark(l->ctx, &w->word);
     }
@@ -175,6 +178,7 @@ static int lead(struct far_link *l, const struct sleeper *s) {
         if (!far_msg_may_sleep(&l->evt)) {
             continue;
         }
+        l->leader_sleeps = true;
         fari_unlock(l, &l->lock);
         if (interrupted(l)) {
             err = FAR_EINTR;
@@ -183,6 +187,7 @@ static int lead(struct far_link *l, const struct sleeper *s) {
                           : l->port->wait(l->ctx, s->deadline_ns);
         }
         fari_lock(l, &l->lock);
+        l->leader_sleeps = false;
         far_store(&l->count.wakeups, l->count.wakeups + 1u);
         slept = err == FAR_OK;
         if (err == FAR_EINTR && !interrupted(l)) {
