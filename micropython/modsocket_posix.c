@@ -261,7 +261,6 @@ bool far_mp_compat_k230(void) {
 
 struct extra {
     struct far_posix *posix;
-    struct far_link *near;
     const int *fds;
     const short *events;
     unsigned n;
@@ -288,13 +287,12 @@ static int wait_with(void *arg, uint64_t deadline_ns) {
         return FAR_EINTR;
     }
     if (set[0].revents != 0) {
-        far_posix_ack(x->posix);
+        if (far_posix_ack(x->posix) == FAR_ELINKDOWN) {
+            return FAR_ELINKDOWN;
+        }
         ret--;
     } else if (ret == 0) {
         return FAR_ETIMEDOUT;
-    }
-    if (!far_link_is_up(x->near)) {
-        return FAR_ELINKDOWN;
     }
     x->ready = ret > 0;
     // After FAR_OK it would find nothing to do, and sleep again.
@@ -311,7 +309,6 @@ static int wait_on(struct far_mp_link *link, struct extra *x,
     uint64_t deadline_ns =
         timeout_ns < 0 ? FAR_FOREVER : far_posix_now() + (uint64_t)timeout_ns;
     x->posix = atomic_load(&link->posix);
-    x->near = link->near;
     int err = far_link_wait(link->near, events, deadline_ns,
         x->n > 0 ? wait_with : NULL, x);
     if (err == FAR_ETIMEDOUT) {

@@ -78,9 +78,10 @@ struct far_link *far_posix_link(struct far_posix *p);
 void far_posix_interrupt(struct far_posix *p);
 
 // A descriptor that polls readable when the link has something to do (for
-// poll(2) beside other descriptors); after it does, far_posix_ack() it.
+// poll(2) beside other descriptors); after it does, far_posix_ack() it: FAR_OK,
+// or FAR_ELINKDOWN, which a wait given to far_link_wait() returns.
 int far_posix_fd(struct far_posix *p);
-void far_posix_ack(struct far_posix *p);
+int far_posix_ack(struct far_posix *p);
 
 // Unmaps and frees. No thread may be in a call on the link.
 void far_posix_close(struct far_posix *p);

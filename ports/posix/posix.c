@@ -377,6 +377,6 @@ int far_posix_fd(struct far_posix *p) {
     return p->epfd;
 }
 
-void far_posix_ack(struct far_posix *p) {
-    wait(p, 1u);
+int far_posix_ack(struct far_posix *p) {
+    return wait(p, 1u) == FAR_ELINKDOWN ? FAR_ELINKDOWN : FAR_OK;
 }

@@ -35,6 +35,11 @@ a.close()
 same(poll.poll(0), [(a, 0x20)], "closed")
 poll.unregister(a)
 same(poll.poll(50), [], "the new one sleeps")
+# A poll that watches a terminal or a pipe beside the link sees the death, too.
+poll.register(sys.stdin, select.POLLIN)
+print("kill again")
+flags = [f for o, f in poll.poll(5000) if o is b]
+true(flags and flags[0] & select.POLLHUP, flags)
 blocked.close()
 b.close()
 end()

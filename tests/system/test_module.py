@@ -372,6 +372,9 @@ def reborn():
         child.expect("^restart$")
         far.start()
         child.write("\n")
+        child.expect("^kill again$")
+        until("it polls", lambda: asleep(child.process.pid))
+        far.kill()
         wrong = [line for line in child.end() if line.startswith("not ok")]
         check_equal(wrong, [])
 
