@@ -399,7 +399,11 @@ class Far:
         self.link = self.dir / "link"
         self.daemon = None
         self.near_programs = []
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            shutil.rmtree(self.dir, ignore_errors=True)
+            raise
         return self
 
     def start(self):
