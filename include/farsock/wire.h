@@ -352,7 +352,7 @@ int far_rings_check(const struct far_layout *l, const struct far_rings *r);
 // (unknown op included). Pure.
 int far_msg_check(const struct far_msg *m);
 
-// The op's name as in ops.def, "?" if unknown.
-const char *far_op_name(unsigned op);
+// The name of op num as in ops.def, "?" if unknown.
+const char *far_op_name(unsigned num);
 
 #endif

@@ -115,19 +115,19 @@ static void elect(struct far_link *l, uint32_t leaving) {
     }
 }
 
-void fari_wait_end(struct far_link *l, uint32_t i) {
-    if (i >= FARI_WAITERS) {
+void fari_wait_end(struct far_link *l, uint32_t waiter) {
+    if (waiter >= FARI_WAITERS) {
         return;
     }
     fari_lock(l, &l->lock);
-    l->waiters[i].kind = FARI_WAIT_NONE;
+    l->waiters[waiter].kind = FARI_WAIT_NONE;
     while (l->waiters_top > 0 &&
            l->waiters[l->waiters_top - 1u].kind == FARI_WAIT_NONE) {
         l->waiters_top--;
     }
     // A wake that chose us as the next leader must not end with us.
     if (l->leader == 0 && l->waiters_top > 0) {
-        elect(l, i);
+        elect(l, waiter);
     }
     fari_unlock(l, &l->lock);
 }
