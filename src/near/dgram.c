@@ -86,10 +86,15 @@ void fari_forget_verdicts(struct far_link *l, uint32_t slot) {
 
 // --- Sending ---
 
+// The longest payloads: 65535 without the headers.
+#define UDP4_MAX 65507u
+#define UDP6_MAX 65527u
+
 struct dgram {
     const void *buf;
     size_t len;
     const struct far_addr *addr;
+    int refused;  // known here; far is asked all the same
     uint32_t put; // bytes of payload in the ring
 };
 
@@ -99,25 +104,49 @@ static uint32_t record_bytes(const struct dgram *d) {
            FAR_ALIGN8((uint32_t)d->len);
 }
 
-static int may_send(struct far_link *l, uint32_t slot, const struct dgram *d) {
+// What cannot be handed to far's kernel to refuse: IPv4 begins with the length
+// and MSG_OOB, which IPv6 does not know.
+static int refusal(const struct fari_sock *s, size_t len, uint32_t flags) {
+    if (s->family != FAR_AF_INET) {
+        return FAR_OK;
+    }
+    if (len > FAR_DGRAM_MAX) {
+        return FAR_EMSGSIZE;
+    }
+    return flags & FAR_MSG_OOB ? FAR_EOPNOTSUPP : FAR_OK;
+}
+
+// True if a kernel will hardly object to the address and the length, which it
+// looks at before it comes to a pending error.
+static bool is_plausible(const struct fari_sock *s, const struct dgram *d) {
+    const struct far_addr *a = d->addr;
+    if (d->len > (s->family == FAR_AF_INET ? UDP4_MAX : UDP6_MAX)) {
+        return false;
+    }
+    if (!a) {
+        return (s->flags & FARI_PEER) != 0;
+    }
+    return a->port != 0 &&
+           (a->family == s->family ||
+               (a->family == FAR_AF_INET && s->family == FAR_AF_INET6));
+}
+
+// known: far's kernel finds nothing wrong with address and length. Else it is
+// asked, and says EPIPE itself, after what it says of those.
+static int may_send(struct far_link *l, uint32_t slot, const struct dgram *d,
+    bool known) {
     struct fari_sock *s = &l->socks[slot];
     if (fari_is_down(l)) {
         return FAR_ENETDOWN;
     }
-    int err = fari_take_error(l, slot);
-    if (err != FAR_OK) {
-        return err;
+    int err = FAR_OK;
+    if (known || (d->refused == FAR_OK && is_plausible(s, d))) {
+        err = fari_take_error(l, slot);
     }
-    if (d->len > FAR_DGRAM_MAX) {
-        return FAR_EMSGSIZE;
+    if (err == FAR_OK && known && (s->flags & FARI_SHUT_WR)) {
+        err = FAR_EPIPE;
     }
-    if (s->flags & FARI_SHUT_WR) {
-        return FAR_EPIPE;
-    }
-    if (!d->addr && !(s->flags & FARI_PEER)) {
-        return FAR_EDESTADDRREQ;
-    }
-    return FAR_OK;
+    return err;
 }
 
 static bool is_large(const struct far_link *l, const struct dgram *d) {
@@ -226,7 +255,9 @@ static int try_put(struct far_link *l, uint32_t slot, struct dgram *d, bool arm,
     struct put_result *r) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->tx_lock);
-    int err = may_send(l, slot, d);
+    r->epochs = now_epochs(l, slot);
+    r->ask = !is_trusted(l, slot, d->addr, d->len);
+    int err = may_send(l, slot, d, !r->ask);
     if (err == FAR_OK && (s->flags & FARI_TX_BUSY)) {
         err = FAR_EAGAIN;
     }
@@ -236,8 +267,6 @@ static int try_put(struct far_link *l, uint32_t slot, struct dgram *d, bool arm,
         }
     }
     if (err == FAR_OK) {
-        r->epochs = now_epochs(l, slot);
-        r->ask = !is_trusted(l, slot, d->addr, d->len);
         if (r->ask || is_large(l, d)) {
             set_busy(l, slot, true);
         }
@@ -274,9 +303,18 @@ static int flush(struct far_link *l, uint32_t slot, const struct dgram *d,
 int32_t fari_dgram_send(struct far_link *l, uint32_t slot, const void *buf,
     size_t len, uint32_t flags, const struct far_addr *addr,
     uint64_t deadline_ns) {
-    struct dgram d = {.buf = buf, .len = len, .addr = addr};
-    if (flags & FAR_MSG_OOB) {
-        return FAR_EOPNOTSUPP;
+    static const struct far_addr nowhere = {.family = UINT16_MAX};
+    struct dgram d = {
+        .buf = buf,
+        // What is longer is longer than a datagram may be.
+        .len = len < FAR_DGRAM_MAX ? len : FAR_DGRAM_MAX,
+        .addr = addr,
+        .refused = refusal(&l->socks[slot], len, flags),
+    };
+    if (d.refused != FAR_OK) {
+        // A send that is refused binds the socket, too.
+        d.len = 0;
+        d.addr = &nowhere;
     }
     bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
     struct put_result r;
@@ -299,6 +337,9 @@ int32_t fari_dgram_send(struct far_link *l, uint32_t slot, const void *buf,
             err = flush(l, slot, &d, &r, wait, deadline_ns);
         }
         set_busy(l, slot, false);
+    }
+    if (d.refused != FAR_OK && (err == FAR_EAFNOSUPPORT || err == FAR_EINVAL)) {
+        return d.refused;
     }
     return err < 0 ? err : (int32_t)len;
 }
@@ -483,12 +524,12 @@ static int32_t wait_take(struct far_link *l, uint32_t slot, struct taken *t,
 int32_t fari_dgram_recv(struct far_link *l, uint32_t slot, void *buf,
     size_t len, uint32_t flags, struct far_addr *from, uint32_t *out_flags,
     uint64_t deadline_ns) {
-    if (flags & (FAR_MSG_OOB | FAR_MSG_ERRQUEUE)) {
-        return flags & FAR_MSG_OOB ? FAR_EOPNOTSUPP : FAR_EAGAIN;
+    if (flags & FAR_MSG_ERRQUEUE) {
+        return FAR_EAGAIN;
     }
     struct taken t = {
         .buf = buf,
-        .room = len,
+        .room = len < FAR_DGRAM_MAX ? len : FAR_DGRAM_MAX,
         .flags = flags,
         .from = from,
     };
