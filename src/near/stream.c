@@ -225,6 +225,9 @@ static int32_t recv_wait(struct far_link *l, uint32_t slot, int sock,
             n = fari_sleep(l, w, deadline_ns, l->socks[slot].rcvtimeo_ms,
                 &timeo_ns);
             more = n == FAR_OK;
+            if (n == FAR_EAGAIN && q->len == 0) {
+                n = 0; // as natively, once it has waited
+            }
         } else {
             more = false;
         }
@@ -236,8 +239,12 @@ static int32_t recv_wait(struct far_link *l, uint32_t slot, int sock,
 
 int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock, void *buf,
     size_t len, uint32_t flags, uint64_t deadline_ns) {
-    if (flags & (FAR_MSG_OOB | FAR_MSG_ERRQUEUE)) {
-        return flags & FAR_MSG_OOB ? FAR_EINVAL : FAR_EAGAIN;
+    if (flags & FAR_MSG_ERRQUEUE) {
+        return FAR_EAGAIN;
+    }
+    if (flags & FAR_MSG_OOB) {
+        bool listens = (fari_state(l, slot) & FAR_ST_LISTENING) != 0;
+        return listens ? FAR_ENOTCONN : FAR_EINVAL;
     }
     // With MSG_TRUNC a stream's bytes are dropped, as natively.
     struct want q = {
