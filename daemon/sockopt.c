@@ -62,11 +62,10 @@ static void note_option(struct sock *s, int host_level, int host_name,
 // kernel is asked about one that nobody has.
 #define NO_OPTION 0x7ffffff0
 
-static int32_t refuse_set(struct sock *s, int32_t level) {
-    int v = 0;
-    return setsockopt(s->fd, level, NO_OPTION, &v, sizeof v) < 0
-               ? far_errno(errno)
-               : FAR_ENOPROTOOPT;
+static int32_t refuse_set(struct sock *s, int32_t level, const void *val,
+    uint32_t len) {
+    return setsockopt(s->fd, level, NO_OPTION, val, len) < 0 ? far_errno(errno)
+                                                             : FAR_ENOPROTOOPT;
 }
 
 static int32_t refuse_get(struct sock *s, int32_t level) {
@@ -85,7 +84,7 @@ int32_t opt_set(struct sock *s, int32_t level, int32_t opt, const void *val,
         return FAR_EBADF;
     }
     if (host_opt(level, opt, &host_level, &host_name, &kind) < 0) {
-        return refuse_set(s, level);
+        return refuse_set(s, level, val, len);
     }
     if (kind == FAR_OPT_LINGER) {
         return set_linger(s, val, len);

@@ -105,8 +105,10 @@ int far_setsockopt(struct far_link *l, int sock, int level, int opt,
     uint32_t *ms = timeout_of(&l->socks[slot], level, opt);
     if (ms) {
         err = set_timeout(ms, val, len);
-    } else if (len <= VALUE_MAX) {
-        err = set_at_far(l, slot, level, opt, val, len);
+    } else if (len <= INT32_MAX) {
+        // No option looks at more; natively a value may be longer, too.
+        err = set_at_far(l, slot, level, opt, val,
+            len < VALUE_MAX ? len : VALUE_MAX);
     }
     fari_unpin(l, slot);
     return err;
