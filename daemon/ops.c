@@ -46,16 +46,31 @@ static int32_t check_place(struct link *l, uint32_t slot,
     return FAR_OK;
 }
 
+#define SOCK_TYPES 0xfu // socket() has flags above
+
+// No type of ours: the kernel says what is wrong, with that or the protocol.
+static int refuse_type(int family, const struct far_req_socket *req) {
+    // Its old name for AF_PACKET, whatever the family.
+    bool is_other = req->type == SOCK_PACKET;
+    int fd = is_other ? -1 : socket(family, (int)req->type, (int)req->proto);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (fd >= 0 || is_other) {
+        errno = ESOCKTNOSUPPORT;
+    }
+    return -1;
+}
+
 static int open_socket(const struct far_req_socket *req) {
     int family = host_family(req->family);
     if (family != AF_INET && family != AF_INET6) {
-        errno = EAFNOSUPPORT;
+        errno = req->type & ~SOCK_TYPES ? EINVAL : EAFNOSUPPORT;
         return -1;
     }
     int type = host_socktype(req->type);
     if (type <= 0) {
-        errno = req->type > 0 && req->type < 11 ? ESOCKTNOSUPPORT : EINVAL;
-        return -1;
+        return refuse_type(family, req);
     }
     return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, (int)req->proto);
 }
