@@ -205,6 +205,7 @@ struct sock {
     bool tx_dead;      // nothing can be sent any more: discard
     bool tx_part_seen; // what is in the ring is no whole datagram yet
     bool fin_seen;     // the peer's FIN came before anything else
+    bool shut_rd;      // shutdown() of the reading side was done here
     bool failed;       // an error other than EPIPE ended the stream
     bool connected;    // datagrams: connect() was done
     bool recverr;      // IP_RECVERR or IPV6_RECVERR: errors without connect()

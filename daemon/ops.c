@@ -168,6 +168,7 @@ static void stream_connecting(struct sock *s, int32_t r) {
     bool fresh = !(s->state & (FAR_ST_CONNECTED | FAR_ST_CONNECTING));
     if (fresh && (r == FAR_OK || r == FAR_EINPROGRESS)) {
         s->tx_dead = s->fin_seen = s->failed = s->shut_waits = false;
+        s->shut_rd = false;
         sock_set_state(s, FAR_ST_CONNECTING, ~0u);
     }
     // The state follows from the kernel's poll bits: done, under way, failed,
@@ -241,6 +242,7 @@ static void op_shutdown(struct request *q) {
     } else {
         r = far_result(shutdown(s->fd, how));
     }
+    s->shut_rd |= r == FAR_OK && how != SHUT_WR;
     sock_refresh(s);
     publish_and_reply(q, r, NULL, 0);
 }

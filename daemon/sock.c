@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include "daemon/log.h"
 #include "daemon/translate.h"
@@ -238,6 +240,17 @@ static void refresh_connecting(struct sock *s, uint32_t bits) {
     }
 }
 
+static bool peer_ended(int fd) {
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0) {
+        return false;
+    }
+    return info.tcpi_state == TCP_CLOSE_WAIT ||
+           info.tcpi_state == TCP_LAST_ACK || info.tcpi_state == TCP_CLOSING ||
+           info.tcpi_state == TCP_TIME_WAIT;
+}
+
 static void refresh_connected(struct sock *s, uint32_t bits) {
     if ((bits & POLLHUP) && !(bits & POLLRDHUP)) {
         // connect(AF_UNSPEC), or connect() after a failed one: as new.
@@ -247,7 +260,9 @@ static void refresh_connected(struct sock *s, uint32_t bits) {
     uint32_t set = bits & POLLHUP ? FAR_ST_HUP : 0;
     set |= bits & POLLRDHUP ? FAR_ST_RDHUP : 0;
     // A FIN of which we know before any error: end of file comes before it.
-    s->fin_seen |= (bits & (POLLRDHUP | POLLHUP | POLLERR)) == POLLRDHUP;
+    // shutdown() for reading looks the same, but an error comes before its end.
+    s->fin_seen |= (bits & (POLLRDHUP | POLLHUP | POLLERR)) == POLLRDHUP &&
+                   (!s->shut_rd || peer_ended(s->fd));
     sock_set_state(s, set, 0);
 }
 

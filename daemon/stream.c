@@ -81,6 +81,9 @@ static void received_end(struct sock *s) {
         sock_set_state(s, FAR_ST_DRAINED, 0);
         return;
     }
+    if (s->shut_rd && !s->fin_seen) {
+        return; // near's own end of file, which it knows of
+    }
     if (s->fin_pos != s->rx_head) {
         s->fin_pos = s->rx_head;
         s->dirty = true;
