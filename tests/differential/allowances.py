@@ -1,8 +1,8 @@
 # Where what a link gives may differ from what the kernel gives.
 # SPDX-License-Identifier: MIT
 """Each function is one allowance. It gets the program, the step's words and the
-two results, and says whether it explains them. An allowance may only excuse a
-step that leaves everything as it was, or else what follows differs too.
+two results, and says whether it explains them. After a step that left the two
+in different states (LAST) the rest of the program is not compared.
 
 What a program cannot contain, because it differs by nature, is said where
 programs are made: NEVER_SET, SHOWN and ADAPTED in programs.py. Not in a program
@@ -24,18 +24,29 @@ def peek_beyond_ring(program, words, native, far):
     if words[0] != "recv" or not int(words[3], 0) & PEEK:
         return False
     got, want = number(far), number(native)
-    if want is None or want < program.ring - 64:
-        return False
-    return far.startswith("EMSGSIZE") or (got is not None and got <= program.ring)
+    if far.startswith("EMSGSIZE"):
+        return want is not None
+    return None not in (got, want) and program.ring - 64 <= got < want
 
 
-ALLOWANCES = (peek_beyond_ring,)
+def refused_before_pending(_program, words, native, far):
+    """docs/differences.md: a datagram to a destination that cannot be reached,
+    while an error is pending: Linux says the former, a link the latter."""
+    return (
+        words[0] == "send"
+        and native in ("ENETUNREACH", "EACCES", "EAFNOSUPPORT", "EINVAL")
+        and far == "ECONNREFUSED"
+    )
+
+
+ALLOWANCES = (peek_beyond_ring, refused_before_pending)
+LAST = (refused_before_pending,)
 
 
 def which(program, line, native, far):
-    """The allowance's name, or None."""
+    """The allowance, or None."""
     words = line.lstrip("!").split()
     for a in ALLOWANCES:
         if a(program, words, native, far):
-            return a.__name__
+            return a
     return None

@@ -5,8 +5,9 @@
 //   usage: executor native
 //          executor far[:INDEX_BASE[:RING_BYTES[:SOCKETS]]] FARSOCKD_PID
 //
-// A program is lines, a step each, up to "end"; README.md has the steps. Names
-// that begin with p are the peer's: the kernel's sockets in both modes.
+// A program is lines, a step each, between "ports FIRST" and "end"; README.md
+// has the steps. Names that begin with p are the peer's: the kernel's sockets
+// in both modes.
 
 #include "system/netapi.h"
 
@@ -25,13 +26,11 @@
 #define ROOM      (1u << 20) // bytes of the buffers; more is never touched
 #define CANARY    16u
 #define CANARY_IS 0xa5
-#define PORTS     16u // of a program's own
-#define PORT_LOW  2000u
-#define PORT_HIGH 49000u // ephemeral ones are above
-#define QUIET_MS  2000   // for farsockd to come to rest
-#define WATCH_S   30     // for a program
-#define SHORT_MS  20     // of SO_RCVTIMEO: a whole number of any kernel's ticks
-#define LONG_MS   400    // while somebody else is about to act
+#define PORTS     12u  // of a program's own
+#define QUIET_MS  2000 // for farsockd to come to rest
+#define WATCH_S   30   // for a program
+#define SHORT_MS  20   // of SO_RCVTIMEO: a whole number of any kernel's ticks
+#define LONG_MS   400  // while somebody else is about to act
 
 struct sock {
     char name[8];
@@ -276,8 +275,9 @@ static void prepare(struct sock *k, int handle, bool stream) {
 // A closed handle is used again: over the link it stays one that is not open.
 // Natively the number may have become another socket's.
 static void forget(struct sock *k) {
+    bool was_open = k->open;
     k->open = false;
-    if (k->net == &net_native) {
+    if (was_open && k->net == &net_native) {
         k->handle = 1000000;
     }
 }
@@ -444,14 +444,21 @@ static struct drained drain(struct sock *k, uint32_t most, bool wait) {
     static uint8_t buf[2][70000]; // the helper's and the caller's
     struct drained d = {.hash = HASH_START, .last = 1};
     uint8_t *p = buf[wait];
+    bool settled = false;
     while (d.bytes < most && d.calls < 1000) {
         uint32_t want = most - d.bytes < sizeof buf[0]
                             ? most - d.bytes
                             : (uint32_t)sizeof buf[0];
         d.last = k->net->recv(k->handle, p, want, 0, NULL, wait);
+        if (d.last == -EAGAIN && !wait && !settled) {
+            settle(); // there may be more than the ring holds
+            settled = true;
+            continue;
+        }
         if (d.last < 0 || (d.last == 0 && k->stream)) {
             break;
         }
+        settled = false;
         uint8_t mark = (uint8_t)d.last; // where a datagram ends counts
         d.hash = hash_of(d.hash, p, (size_t)d.last);
         d.hash = k->stream ? d.hash : hash_of(d.hash, &mark, 1);
@@ -743,7 +750,6 @@ static uint32_t clean_up(void) {
 }
 
 static void run_program(int count) {
-    port_base = port_base + PORTS < PORT_HIGH ? port_base + PORTS : PORT_LOW;
     alarm(WATCH_S);
     for (int i = 0; i < count; i++) {
         run_line(lines[i]);
@@ -785,7 +791,9 @@ int main(int argc, char **argv) {
     }
     int count = 0;
     while (fgets(lines[count], LINE, stdin)) {
-        if (!strcmp(lines[count], "end\n")) {
+        if (!strncmp(lines[count], "ports ", 6)) {
+            port_base = (uint32_t)strtoul(lines[count] + 6, NULL, 0);
+        } else if (!strcmp(lines[count], "end\n")) {
             run_program(count);
             count = 0;
         } else if (count < STEPS - 1) {
