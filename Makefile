@@ -162,7 +162,8 @@ $(B)/obj/%.o: %.c $(B)/obj/flags | packages
 $(B)/obj/daemon/%.o: DIR_CFLAGS = $(INIH_CFLAGS)
 
 LIB_OBJ := $(call obj,$(LIB_SRC))
-FAR_OBJ := $(call obj,$(filter src/wire/% src/ring/%,$(LIB_SRC)))
+FAR_OBJ := $(call obj,$(filter src/wire/% src/ring/% ports/posix/errno.c \
+    ports/posix/addr.c ports/posix/cmsg.c,$(LIB_SRC)))
 DAEMON_OBJ := $(call obj,$(DAEMON_SRC))
 TOOLS_OBJ := $(call obj,$(TOOLS_SRC))
 PRELOAD_OBJ := $(call obj,$(PRELOAD_SRC))

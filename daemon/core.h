@@ -169,6 +169,8 @@ void op_serve(struct link *l, const struct far_msg *m, const void *payload);
 struct dgram_part {
     uint8_t *buf;
     struct far_addr addr;
+    uint8_t ctl[FAR_CTL_MAX];
+    uint32_t ctl_len;
     uint32_t len;  // of the payload
     uint32_t done; // of the padded payload
     uint32_t end;  // ring position after the record
@@ -194,6 +196,7 @@ struct sock {
     uint32_t tx_checked, rx_checked; // own at the last wake check
     uint32_t rx_goal;    // with rx_full: go on when rx_tail passes this
     uint32_t near_flags; // as last seen
+    uint32_t tx_more;    // the same: more follows what ends here
 
     // What is published in the line.
     uint32_t state, fin_pos, err, verdict;
@@ -210,6 +213,7 @@ struct sock {
     bool connected;    // datagrams: connect() was done
     bool recverr;      // IP_RECVERR or IPV6_RECVERR: errors without connect()
     bool wants_out;    // datagrams: EPOLLOUT is on
+    bool wants_ctl;    // an option asks for control data with each datagram
     bool closing;      // near has closed
     bool abort;        // close with RST
     bool linger_wait;  // all sent; waits for the peer to have it

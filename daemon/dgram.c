@@ -7,17 +7,21 @@
 #include <string.h>
 
 #include "daemon/translate.h"
+#include "farsock/posix.h"
 #include "farsock/proto.h"
 
 #define ADDR_BYTES ((uint32_t)sizeof(struct far_addr))
 #define HEAD_BYTES ((uint32_t)sizeof(struct far_dgram))
 #define RX_HEAD    (HEAD_BYTES + ADDR_BYTES)
-#define RX_MOST    (RX_HEAD + FAR_ALIGN8(FAR_DGRAM_MAX))
+// Of one datagram; all options together bring less.
+#define RX_CTL  384u
+#define RX_MOST (RX_HEAD + FAR_ALIGN8(FAR_DGRAM_MAX))
 
 // A record in the tx ring, its header and address copied and checked.
 struct record {
     struct far_dgram head;
     struct far_addr addr;
+    uint8_t ctl[FAR_CTL_MAX];
     uint32_t payload; // ring position
     uint32_t end;
 };
@@ -100,17 +104,41 @@ static void unwant_out(struct sock *s) {
     epoll_ctl(s->link->engine->epoll_fd, EPOLL_CTL_MOD, s->fd, &ev);
 }
 
-static int32_t send_iov(struct sock *s, const struct far_addr *addr,
+// A datagram as near wants it sent, copied and checked.
+struct outgoing {
+    const struct far_addr *addr;
+    const uint8_t *ctl;
+    uint32_t ctl_len;
+    uint16_t flags; // far_dgram_flag
+};
+
+static int send_flags(uint16_t flags) {
+    return MSG_DONTWAIT | MSG_NOSIGNAL |
+           (flags & FAR_DGRAM_MORE ? MSG_MORE : 0) |
+           (flags & FAR_DGRAM_DONTROUTE ? MSG_DONTROUTE : 0) |
+           (flags & FAR_DGRAM_CONFIRM ? MSG_CONFIRM : 0);
+}
+
+// Each item may grow on its way to the host's form.
+#define HOST_CTL (FAR_CTL_MAX * 4u)
+
+static int32_t send_iov(struct sock *s, const struct outgoing *o,
     struct iovec *iov, int count) {
     struct sockaddr_storage to;
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)count};
-    if (addr) {
-        m.msg_namelen = host_addr(addr, &to);
+    uint64_t control[HOST_CTL / 8u];
+    if (o->flags & FAR_DGRAM_ADDR) {
+        m.msg_namelen = host_addr(o->addr, &to);
         m.msg_name = &to;
+    }
+    if (o->ctl_len) {
+        m.msg_control = control;
+        m.msg_controllen = sizeof control;
+        far_posix_ctl_out(&m, o->ctl, o->ctl_len);
     }
     ssize_t n;
     do {
-        n = sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = sendmsg(s->fd, &m, send_flags(o->flags));
     } while (n < 0 && errno == EINTR);
     if (n >= 0) {
         s->tx_bytes += (uint64_t)n;
@@ -120,9 +148,9 @@ static int32_t send_iov(struct sock *s, const struct far_addr *addr,
 }
 
 // Sends, and deals with failure: BLOCKED, or the record is done with.
-static int32_t send_whole(struct sock *s, const struct far_addr *addr,
+static int32_t send_whole(struct sock *s, const struct outgoing *o,
     struct iovec *iov, int count, bool flushed) {
-    int32_t r = send_iov(s, addr, iov, count);
+    int32_t r = send_iov(s, o, iov, count);
     if (r >= 0 || r == BLOCKED || flushed) {
         return r;
     }
@@ -135,7 +163,7 @@ static int32_t send_whole(struct sock *s, const struct far_addr *addr,
     }
     // It may have been an earlier datagram's error, which the kernel reports
     // instead of sending. Natively the caller would get it and send again.
-    int32_t again = send_iov(s, addr, iov, count);
+    int32_t again = send_iov(s, o, iov, count);
     if (again < 0 && again != BLOCKED && again != r) {
         sock_set_error(s, -again);
     }
@@ -164,19 +192,23 @@ static int read_record(struct sock *s, struct record *r) {
     }
     far_ring_get(s->tx, s->tx_size, s->tx_tail, &r->head, HEAD_BYTES);
     uint32_t addr = r->head.flags & FAR_DGRAM_ADDR ? ADDR_BYTES : 0;
-    if (r->head.len > FAR_DGRAM_MAX || r->head.ctl_len != 0 ||
-        s->tx_tail % 8u != 0) {
+    if (r->head.len > FAR_DGRAM_MAX || r->head.ctl_len > FAR_CTL_MAX ||
+        r->head.ctl_len % 8u != 0 || s->tx_tail % 8u != 0) {
         sock_poison(s, "a datagram's header is garbage");
         return -1;
     }
-    r->payload = s->tx_tail + HEAD_BYTES + addr;
+    uint32_t ctl = s->tx_tail + HEAD_BYTES + addr;
+    r->payload = ctl + r->head.ctl_len;
     r->end = r->payload + FAR_ALIGN8(r->head.len);
-    if (tx_used(s) < HEAD_BYTES + addr) {
+    if (tx_used(s) < r->payload - s->tx_tail) {
         return 0;
     }
     if (addr) {
         far_ring_get(s->tx, s->tx_size, s->tx_tail + HEAD_BYTES, &r->addr,
             ADDR_BYTES);
+    }
+    if (r->head.ctl_len) {
+        far_ring_get(s->tx, s->tx_size, ctl, r->ctl, r->head.ctl_len);
     }
     return 1;
 }
@@ -192,6 +224,8 @@ static bool part_begin(struct sock *s, struct dgram_part *p,
         return false;
     }
     p->addr = r->addr;
+    p->ctl_len = r->head.ctl_len;
+    memcpy(p->ctl, r->ctl, p->ctl_len);
     p->len = r->head.len;
     p->flags = r->head.flags;
     p->end = r->end;
@@ -220,8 +254,8 @@ static uint32_t part_tx(struct sock *s) {
     struct iovec iov = {p->buf, p->len};
     int32_t r = 0;
     if (what == SEND) {
-        r = send_whole(s, p->flags & FAR_DGRAM_ADDR ? &p->addr : NULL, &iov, 1,
-            is_flushed(s, p->end));
+        struct outgoing o = {&p->addr, p->ctl, p->ctl_len, p->flags};
+        r = send_whole(s, &o, &iov, 1, is_flushed(s, p->end));
     }
     p->active = !settle(s, r, p->end);
     return p->active ? n : n + 1u;
@@ -254,8 +288,8 @@ static uint32_t record_tx(struct sock *s) {
     struct iovec iov[2];
     int count = ring_iov(s->tx, s->tx_size, r.payload, r.head.len, iov);
     far_ring_inv(s->tx, s->tx_size, r.payload, r.head.len);
-    int32_t sent = send_whole(s, r.head.flags & FAR_DGRAM_ADDR ? &r.addr : NULL,
-        iov, count, is_flushed(s, r.end));
+    struct outgoing o = {&r.addr, r.ctl, r.head.ctl_len, r.head.flags};
+    int32_t sent = send_whole(s, &o, iov, count, is_flushed(s, r.end));
     return settle(s, sent, r.end) ? size : 0;
 }
 
@@ -313,30 +347,64 @@ void dgram_flush(struct sock *s, uint32_t tag,
 
 // --- Peer to near ---
 
-static void put_head(struct sock *s, uint32_t pos, uint32_t len, uint16_t flags,
-    const struct far_addr *from) {
-    struct far_dgram head = {.len = len, .flags = flags};
-    far_ring_put(s->rx, s->rx_size, pos, &head, HEAD_BYTES);
-    far_ring_put(s->rx, s->rx_size, pos + HEAD_BYTES, from, ADDR_BYTES);
+// A datagram as it came, but for its payload.
+struct incoming {
+    struct far_addr from;
+    uint8_t ctl[FAR_CTL_MAX];
+    uint32_t ctl_len;
+    uint16_t flags; // far_dgram_flag
+};
+
+// Fills what is left of a gap for control data.
+static void pad_ctl(struct incoming *in, uint32_t gap) {
+    struct far_ctl item = {.level = FAR_CTL_NONE};
+    if (in->ctl_len < gap) {
+        item.len = gap - in->ctl_len - (uint32_t)sizeof item;
+        memset(in->ctl + in->ctl_len, 0, gap - in->ctl_len);
+        memcpy(in->ctl + in->ctl_len, &item, sizeof item);
+        in->ctl_len = gap;
+    }
 }
 
+static void put_head(struct sock *s, uint32_t len, const struct incoming *in) {
+    uint32_t pos = s->rx_head;
+    struct far_dgram head = {
+        .len = len,
+        .ctl_len = (uint16_t)in->ctl_len,
+        .flags = in->flags,
+    };
+    far_ring_put(s->rx, s->rx_size, pos, &head, HEAD_BYTES);
+    far_ring_put(s->rx, s->rx_size, pos + HEAD_BYTES, &in->from, ADDR_BYTES);
+    if (in->ctl_len) {
+        far_ring_put(s->rx, s->rx_size, pos + RX_HEAD, in->ctl, in->ctl_len);
+    }
+    s->rx_head += RX_HEAD + in->ctl_len;
+}
+
+// Control data takes at most room bytes of the record.
 static long recv_iov(struct sock *s, struct iovec *iov, int count,
-    struct far_addr *from, uint16_t *flags) {
+    struct incoming *in, uint32_t room) {
     struct sockaddr_storage sa;
+    uint64_t control[HOST_CTL / 8u];
     struct msghdr m = {
         .msg_name = &sa,
         .msg_namelen = sizeof sa,
         .msg_iov = iov,
         .msg_iovlen = (size_t)count,
+        .msg_control = room ? control : NULL,
+        .msg_controllen = room ? sizeof control : 0,
     };
     long n;
     do {
         n = recvmsg(s->fd, &m, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     if (n >= 0) {
-        far_addr_of(&sa, m.msg_namelen, from);
-        *flags = FAR_DGRAM_ADDR;
-        *flags |= m.msg_flags & MSG_TRUNC ? FAR_DGRAM_TRUNC : 0;
+        bool cut = false;
+        far_addr_of(&sa, m.msg_namelen, &in->from);
+        in->flags = FAR_DGRAM_ADDR;
+        in->flags |= m.msg_flags & MSG_TRUNC ? FAR_DGRAM_TRUNC : 0;
+        in->ctl_len = room ? far_posix_ctl_in(in->ctl, room, &m, &cut) : 0;
+        in->flags |= cut ? FAR_DGRAM_CTRUNC : 0;
         s->rx_bytes += (uint64_t)n;
     }
     return n;
@@ -350,21 +418,28 @@ static void recv_failed(struct sock *s) {
     }
 }
 
+// The payload is received in place, so that what comes before it must have its
+// size by then: room for all that the options can bring.
+static uint32_t ctl_gap(const struct sock *s) {
+    return s->wants_ctl ? RX_CTL : 0;
+}
+
 // Receives into the ring, which has room for len bytes of payload.
 static uint32_t recv_to_ring(struct sock *s, uint32_t len) {
     struct iovec iov[2];
-    struct far_addr from;
-    uint16_t flags;
-    int count = ring_iov(s->rx, s->rx_size, s->rx_head + RX_HEAD, len, iov);
-    long n = recv_iov(s, iov, count, &from, &flags);
+    struct incoming in;
+    uint32_t head = RX_HEAD + ctl_gap(s);
+    int count = ring_iov(s->rx, s->rx_size, s->rx_head + head, len, iov);
+    long n = recv_iov(s, iov, count, &in, ctl_gap(s));
     if (n < 0) {
         recv_failed(s);
         return 0;
     }
-    far_ring_clean(s->rx, s->rx_size, s->rx_head + RX_HEAD, (uint32_t)n);
-    put_head(s, s->rx_head, (uint32_t)n, flags, &from);
-    s->rx_head += RX_HEAD + FAR_ALIGN8((uint32_t)n);
-    return RX_HEAD + (uint32_t)n;
+    far_ring_clean(s->rx, s->rx_size, s->rx_head + head, (uint32_t)n);
+    pad_ctl(&in, ctl_gap(s));
+    put_head(s, (uint32_t)n, &in);
+    s->rx_head += FAR_ALIGN8((uint32_t)n);
+    return head + (uint32_t)n;
 }
 
 // Pushes more of a datagram that is larger than the ring.
@@ -386,8 +461,9 @@ static uint32_t part_rx(struct sock *s) {
 
 static uint32_t recv_to_part(struct sock *s) {
     struct dgram_part *p = &s->rx_part;
-    if (rx_free(s) < RX_HEAD) {
-        rx_wait_room(s, RX_HEAD);
+    struct incoming in;
+    if (rx_free(s) < RX_HEAD + ctl_gap(s)) {
+        rx_wait_room(s, RX_HEAD + ctl_gap(s));
         return 0;
     }
     if (!p->buf) {
@@ -397,13 +473,12 @@ static uint32_t recv_to_part(struct sock *s) {
         return 0;
     }
     struct iovec iov = {p->buf, FAR_DGRAM_MAX};
-    long n = recv_iov(s, &iov, 1, &p->addr, &p->flags);
+    long n = recv_iov(s, &iov, 1, &in, ctl_gap(s));
     if (n < 0) {
         recv_failed(s);
         return 0;
     }
-    put_head(s, s->rx_head, (uint32_t)n, p->flags, &p->addr);
-    s->rx_head += RX_HEAD;
+    put_head(s, (uint32_t)n, &in);
     p->len = (uint32_t)n;
     p->done = 0;
     p->active = true;
@@ -415,7 +490,7 @@ static uint32_t recv_one(struct sock *s) {
     if (s->rx_part.active) {
         return part_rx(s);
     }
-    if (rx_free(s) >= RX_MOST) {
+    if (rx_free(s) >= RX_MOST + ctl_gap(s)) {
         return recv_to_ring(s, FAR_DGRAM_MAX);
     }
     ssize_t len = recv(s->fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
@@ -423,7 +498,7 @@ static uint32_t recv_one(struct sock *s) {
         recv_failed(s);
         return 0;
     }
-    uint32_t need = RX_HEAD + FAR_ALIGN8((uint32_t)len);
+    uint32_t need = RX_HEAD + ctl_gap(s) + FAR_ALIGN8((uint32_t)len);
     if (need > s->rx_size) {
         return recv_to_part(s);
     }

@@ -204,7 +204,7 @@ TEST(a_refused_port_is_reported_before_the_next_call) {
 
 TEST(garbage_records_poison_the_socket) {
     static const struct far_dgram bad[] = {
-        {.len = FAR_DGRAM_MAX + 1}, {.len = 8, .ctl_len = 8},
+        {.len = FAR_DGRAM_MAX + 1}, {.len = 8, .ctl_len = 4},
         {.len = 600}, // fits the ring, yet only its header is published
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -178,6 +178,8 @@ bool sock_look(struct sock *s) {
     }
     // Indexes before the bytes that they announce, or whose room we reuse.
     FAR_RMB();
+    // Stored before its head. A later one is not yet ours.
+    s->tx_more = far_load(&near->tx_more);
     s->tx_head = tx_head;
     s->rx_tail = rx_tail;
     if (s->rx_full && (int32_t)(rx_tail - s->rx_goal) > 0) {
@@ -393,6 +395,7 @@ static void place_rings(struct sock *s, const struct far_rings *r) {
     s->rx_size = 1u << r->rx_log2;
     s->tx_tail = s->rx_head = s->tx_head = s->rx_tail = base;
     s->tx_checked = s->rx_checked = s->fin_pos = s->flushed_to = base;
+    s->tx_more = base - 1u;
 }
 
 struct sock *sock_new(struct link *l, uint32_t slot,

@@ -6,9 +6,14 @@
 #include <string.h>
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 
 #include "daemon/translate.h"
 #include "farsock/proto.h"
+
+#ifndef UDP_GRO
+    #define UDP_GRO 104
+#endif
 
 struct far_linger { // FAR_OPT_LINGER as it travels
     int32_t on;
@@ -46,9 +51,30 @@ static int32_t set_rcvlowat(struct sock *s, const void *val, uint32_t len) {
     return FAR_OK;
 }
 
+// Options by which control data comes with each datagram. It stays so until the
+// socket's end: turned off, they cost a gap in each record.
+static bool asks_for_ctl(int level, int name) {
+    switch (level) {
+        case SOL_SOCKET:
+            return name == SO_TIMESTAMP || name == SO_TIMESTAMPNS;
+        case IPPROTO_IP:
+            return name == IP_PKTINFO || name == IP_RECVTTL ||
+                   name == IP_RECVTOS || name == IP_RECVOPTS ||
+                   name == IP_RECVORIGDSTADDR;
+        case IPPROTO_IPV6:
+            return name == IPV6_RECVPKTINFO || name == IPV6_RECVHOPLIMIT ||
+                   name == IPV6_RECVTCLASS;
+        case IPPROTO_UDP:
+            return name == UDP_GRO;
+        default:
+            return false;
+    }
+}
+
 // What else changes when the kernel has taken an option.
 static void note_option(struct sock *s, int host_level, int host_name,
     const void *val, uint32_t len) {
+    s->wants_ctl |= asks_for_ctl(host_level, host_name);
     bool is_recverr = (host_level == IPPROTO_IP && host_name == IP_RECVERR) ||
                       (host_level == IPPROTO_IPV6 && host_name == IPV6_RECVERR);
     if (is_recverr) {

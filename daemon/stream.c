@@ -36,9 +36,11 @@ static long send_some(struct sock *s, uint32_t n) {
         .msg_iovlen = (size_t)ring_iov(s->tx, s->tx_size, s->tx_tail, n, iov),
     };
     far_ring_inv(s->tx, s->tx_size, s->tx_tail, n);
+    bool more = n == tx_used(s) && s->tx_more == s->tx_head;
+    int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
     long sent;
     do {
-        sent = sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+        sent = sendmsg(s->fd, &m, flags);
     } while (sent < 0 && errno == EINTR);
     return sent;
 }

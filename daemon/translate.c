@@ -12,6 +12,7 @@
 #include <netinet/udp.h>
 
 #include "farsock/errors.h"
+#include "farsock/posix.h"
 #include "farsock/proto.h"
 
 // Newer kernels' options that this libc's headers may lack.
@@ -35,31 +36,8 @@
 
 // --- Errors ---
 
-// The numbers below LINKDOWN are errnos; the others exist on links only.
-static const struct {
-    int host;
-    int32_t far;
-} errnos[] = {
-#define ELINKDOWN          (-1)
-#define ELINKPROTO         (-1)
-#define X(name, num, text) {E##name, FAR_E##name},
-    FAR_ERRORS(X)
-#undef X
-};
-
 int32_t far_errno(int host) {
-    if (host == EWOULDBLOCK) {
-        host = EAGAIN;
-    }
-    if (host == ENOTSUP) {
-        host = EOPNOTSUPP;
-    }
-    for (size_t i = 0; i < COUNT(errnos); i++) {
-        if (errnos[i].host == host) {
-            return errnos[i].far;
-        }
-    }
-    return host == 0 ? FAR_OK : FAR_EIO;
+    return far_posix_error(host);
 }
 
 int32_t far_result(long r) {
@@ -208,51 +186,11 @@ int host_opt(int32_t level, int32_t opt, int *host_level, int *host_name,
 
 // --- Addresses ---
 
-static socklen_t host_addr6(const struct far_addr *a,
-    struct sockaddr_storage *out) {
-    struct sockaddr_in6 sin6 = {
-        .sin6_family = AF_INET6,
-        .sin6_port = htons(a->port),
-        .sin6_flowinfo = htonl(a->flowinfo),
-        .sin6_scope_id = a->scope,
-    };
-    memcpy(&sin6.sin6_addr, a->ip, sizeof sin6.sin6_addr);
-    memcpy(out, &sin6, sizeof sin6);
-    return sizeof sin6;
-}
-
 socklen_t host_addr(const struct far_addr *a, struct sockaddr_storage *out) {
-    memset(out, 0, sizeof *out);
-    int family = host_family(a->family);
-    if (family == AF_INET6) {
-        return host_addr6(a, out);
-    }
-    struct sockaddr_in sin = {
-        .sin_family = family < 0 ? a->family : (sa_family_t)family,
-        .sin_port = htons(a->port),
-    };
-    memcpy(&sin.sin_addr, a->ip, sizeof sin.sin_addr);
-    memcpy(out, &sin, sizeof sin);
-    return sizeof sin;
+    return far_posix_sockaddr(a, out);
 }
 
 void far_addr_of(const struct sockaddr_storage *sa, socklen_t len,
     struct far_addr *out) {
-    memset(out, 0, sizeof *out);
-    if (len >= sizeof(struct sockaddr_in) && sa->ss_family == AF_INET) {
-        struct sockaddr_in sin;
-        memcpy(&sin, sa, sizeof sin);
-        out->family = FAR_AF_INET;
-        out->port = ntohs(sin.sin_port);
-        memcpy(out->ip, &sin.sin_addr, sizeof sin.sin_addr);
-    } else if (len >= sizeof(struct sockaddr_in6) &&
-               sa->ss_family == AF_INET6) {
-        struct sockaddr_in6 sin6;
-        memcpy(&sin6, sa, sizeof sin6);
-        out->family = FAR_AF_INET6;
-        out->port = ntohs(sin6.sin6_port);
-        out->flowinfo = ntohl(sin6.sin6_flowinfo);
-        out->scope = sin6.sin6_scope_id;
-        memcpy(out->ip, &sin6.sin6_addr, sizeof sin6.sin6_addr);
-    }
+    far_posix_addr(out, sa, len);
 }

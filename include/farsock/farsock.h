@@ -101,6 +101,43 @@ int32_t far_recvfrom(struct far_link *l, int sock, void *buf, size_t len,
     uint32_t flags, struct far_addr *from, uint32_t *out_flags,
     uint64_t deadline_ns);
 
+// Pieces of memory, for calls with several.
+struct far_iov {
+    void *base;
+    size_t len;
+};
+#define FAR_IOV_MAX 1024u
+
+struct far_msghdr {
+    struct far_addr *name; // to whom, or room for from whom; may be NULL
+    const struct far_iov *iov;
+    size_t iov_count;
+    void *ctl;      // far_ctl items (wire.h)
+    size_t ctl_len; // bytes of it; receiving: room, then bytes
+    uint32_t flags; // out, receiving: FAR_MSG_TRUNC, FAR_MSG_CTRUNC
+};
+
+// As sendmsg(2) and recvmsg(2), otherwise as far_sendto() and far_recvfrom().
+// Control data goes with datagrams; a stream has none. FAR_EMSGSIZE: more than
+// FAR_IOV_MAX pieces. FAR_EINVAL: control data that does not hold together, or
+// that the kernel refuses. FAR_ENOBUFS: more than FAR_CTL_MAX bytes of it.
+// cost: with control data or FAR_MSG_MORE, one round trip for each datagram
+int32_t far_sendmsg(struct far_link *l, int sock, const struct far_msghdr *m,
+    uint32_t flags, uint64_t deadline_ns);
+int32_t far_recvmsg(struct far_link *l, int sock, struct far_msghdr *m,
+    uint32_t flags, uint64_t deadline_ns);
+
+struct far_mmsghdr {
+    struct far_msghdr hdr;
+    uint32_t len; // out: what its call returned
+};
+// As sendmmsg(2) and recvmmsg(2): how many messages went or came; an error only
+// if it met the first. FAR_MSG_WAITFORONE: only the first may be waited for.
+int far_sendmmsg(struct far_link *l, int sock, struct far_mmsghdr *v,
+    uint32_t count, uint32_t flags, uint64_t deadline_ns);
+int far_recvmmsg(struct far_link *l, int sock, struct far_mmsghdr *v,
+    uint32_t count, uint32_t flags, uint64_t deadline_ns);
+
 int far_shutdown(struct far_link *l, int sock, int how);
 int far_getsockname(struct far_link *l, int sock, struct far_addr *addr);
 int far_getpeername(struct far_link *l, int sock, struct far_addr *addr);

@@ -89,6 +89,37 @@ void far_posix_close(struct far_posix *p);
 // now_ns of the port: CLOCK_MONOTONIC.
 uint64_t far_posix_now(void);
 
+// --- The host's numbers and structures, and the link's ---
+
+struct msghdr;
+struct sockaddr_storage;
+
+// An errno as a far_err (FAR_EIO if the link has no number for it), and back.
+int far_posix_error(int host_errno);
+int far_posix_errno(int err);
+
+// An address as the host has it; its length. A family that the link does not
+// know is passed on as it is.
+uint32_t far_posix_sockaddr(const struct far_addr *a,
+    struct sockaddr_storage *out);
+// And back; family 0 if it is none of the link's, or shorter than that.
+void far_posix_addr(struct far_addr *out, const void *sa, uint32_t len);
+
+// The control data of m as far_ctl items: bytes; *cut if not all fit. What the
+// link has no number for becomes an item that the kernel will judge.
+uint32_t far_posix_ctl_in(void *ctl, uint32_t room, const struct msghdr *m,
+    bool *cut);
+// And back, into m->msg_control with room for m->msg_controllen bytes: sets the
+// latter, and MSG_CTRUNC in m->msg_flags, as recvmsg(2) does.
+void far_posix_ctl_out(struct msghdr *m, const void *ctl, uint32_t len);
+
+// far_sendmsg() and far_recvmsg() with the host's structures; flags are those
+// of farsock.h, to which the host's are equal. On failure m is as it was.
+int32_t far_posix_sendmsg(struct far_link *l, int sock, const struct msghdr *m,
+    uint32_t flags, uint64_t deadline_ns);
+int32_t far_posix_recvmsg(struct far_link *l, int sock, struct msghdr *m,
+    uint32_t flags, uint64_t deadline_ns);
+
 // Default paths in the order in which they are tried: fills out[i] (static
 // strings), returns how many (at most max).
 int far_posix_paths(const char **out, int max);

@@ -33,6 +33,7 @@ enum far_msg_flag {
     FAR_MSG_ERRQUEUE = 0x2000,
     FAR_MSG_NOSIGNAL = 0x4000,
     FAR_MSG_MORE = 0x8000,
+    FAR_MSG_WAITFORONE = 0x10000,
 };
 
 enum far_poll_bit {
@@ -84,6 +85,21 @@ enum far_opt_kind {
 enum far_opt {
 #define X(level, lnum, name, num, kind) FAR_##name = num,
 #include "farsock/sockopt.def"
+#undef X
+};
+
+// How control data travels (the form column of ctl.def). All little-endian.
+enum far_ctl_form {
+    FAR_CTL_FORM_BYTES,    // in Linux's layout, the same on all its machines
+    FAR_CTL_FORM_TIMEVAL,  // i64 seconds, i64 microseconds
+    FAR_CTL_FORM_TIMESPEC, // i64 seconds, i64 nanoseconds
+    FAR_CTL_FORM_ADDR,     // struct far_addr
+    FAR_CTL_FORM_ERROR,    // struct far_ctl_error
+};
+
+enum far_ctl_type {
+#define X(level, lnum, name, num, form) FAR_CTL_##name = num,
+#include "farsock/ctl.def"
 #undef X
 };
 

@@ -127,7 +127,8 @@ struct far_near_line {
     uint32_t tx_wake; // "KICK me when tx_tail passes this"
     uint32_t rx_wake; // "KICK me when rx_head passes this"
     uint32_t flags;   // far_near_flag
-    uint32_t reserved[10];
+    uint32_t tx_more; // "more follows what ends here" (MSG_MORE)
+    uint32_t reserved[9];
 };
 _Static_assert(sizeof(struct far_near_line) == 64, "SPEC: near line");
 
@@ -193,6 +194,9 @@ enum far_dgram_flag {
     // Near to far: a FLUSH asks for its result; far does not send it before it
     // has that FLUSH, so that the result cannot get lost.
     FAR_DGRAM_SYNC = 0x10,
+    FAR_DGRAM_MORE = 0x20, // near to far: MSG_MORE, and so on
+    FAR_DGRAM_DONTROUTE = 0x40,
+    FAR_DGRAM_CONFIRM = 0x80,
 };
 struct far_dgram {
     uint32_t len;     // bytes of payload
@@ -200,6 +204,29 @@ struct far_dgram {
     uint16_t flags;   // far_dgram_flag
 };
 _Static_assert(sizeof(struct far_dgram) == 8, "SPEC: datagram");
+
+// Control data: items, each this and len bytes, padded to 8.
+#define FAR_CTL_MAX  512u    // bytes of control data of one datagram
+#define FAR_CTL_NONE 0xffffu // level of an item that fills a gap
+struct far_ctl {
+    uint32_t len;
+    uint16_t level; // far_level, another is passed on
+    uint16_t type;  // far_ctl_type
+};
+_Static_assert(sizeof(struct far_ctl) == 8, "SPEC: control data");
+
+// FAR_CTL_FORM_ERROR: Linux's sock_extended_err and whose it is.
+struct far_ctl_error {
+    uint32_t err; // a far_err, positive
+    uint8_t origin;
+    uint8_t type;
+    uint8_t code;
+    uint8_t reserved;
+    uint32_t info;
+    uint32_t data;
+    struct far_addr offender; // family 0: unknown
+};
+_Static_assert(sizeof(struct far_ctl_error) == 48, "SPEC: extended error");
 
 // --- Messages ---
 //

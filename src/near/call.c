@@ -230,51 +230,6 @@ int far_accept(struct far_link *l, int sock, struct far_addr *peer,
     return got < 0 ? got : fari_handle(l, (uint32_t)got);
 }
 
-// --- data ---
-
-int32_t far_sendto(struct far_link *l, int sock, const void *buf, size_t len,
-    uint32_t flags, const struct far_addr *addr, uint64_t deadline_ns) {
-    uint32_t slot = fari_find(l, sock);
-    if (slot == FARI_NO_SLOT) {
-        return FAR_EBADF;
-    }
-    if (l->socks[slot].type == FAR_SOCK_STREAM) {
-        // One peer: as natively, an address is not looked at.
-        return fari_stream_send(l, slot, sock, buf, len, flags, deadline_ns);
-    }
-    if (fari_pin(l, sock) != slot) {
-        return FAR_EBADF;
-    }
-    int32_t n = fari_dgram_send(l, slot, buf, len, flags, addr, deadline_ns);
-    fari_unpin(l, slot);
-    return n;
-}
-
-int32_t far_recvfrom(struct far_link *l, int sock, void *buf, size_t len,
-    uint32_t flags, struct far_addr *from, uint32_t *out_flags,
-    uint64_t deadline_ns) {
-    uint32_t slot = fari_find(l, sock);
-    if (slot == FARI_NO_SLOT) {
-        return FAR_EBADF;
-    }
-    if (l->socks[slot].type == FAR_SOCK_STREAM) {
-        if (from) {
-            *from = (struct far_addr){0};
-        }
-        if (out_flags) {
-            *out_flags = 0;
-        }
-        return fari_stream_recv(l, slot, sock, buf, len, flags, deadline_ns);
-    }
-    if (fari_pin(l, sock) != slot) {
-        return FAR_EBADF;
-    }
-    int32_t n =
-        fari_dgram_recv(l, slot, buf, len, flags, from, out_flags, deadline_ns);
-    fari_unpin(l, slot);
-    return n;
-}
-
 // --- the rest ---
 
 int far_shutdown(struct far_link *l, int sock, int how) {

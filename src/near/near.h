@@ -50,6 +50,7 @@ struct fari_sock {
     uint32_t rx_head; // far's, as last seen
     uint32_t rx_pub;
     uint32_t rx_checked;
+    uint32_t tx_more;  // near's line: the position after which more follows
     uint32_t kick_pos; // end of our last KICK in the cmd ring
     uint32_t err_seen; // sequence of the last error taken
     uint32_t rcvlowat;
@@ -258,20 +259,42 @@ bool fari_stream_over(struct far_link *l, uint32_t slot, bool tell,
 bool fari_over_by_death(struct far_link *l, uint32_t slot, bool tell,
     int *result);
 
-// --- stream.c, dgram.c ---
+// --- iov.c ---
+// Bytes in all, at most what one call may move.
+size_t fari_iov_len(const struct far_iov *iov, size_t count);
+// Copies n bytes, of those pieces from byte at on, into the ring at count pos;
+// and out of it.
+void fari_gather(uint8_t *ring, uint32_t size, uint32_t pos,
+    const struct far_iov *iov, size_t at, uint32_t n);
+void fari_scatter(const uint8_t *ring, uint32_t size, uint32_t pos,
+    const struct far_iov *iov, size_t at, uint32_t n);
+
+// --- verdict.c ---
+struct fari_epochs {
+    uint32_t link;
+    uint32_t sock;
+};
+struct fari_epochs fari_now_epochs(const struct far_link *l, uint32_t slot);
+// addr NULL: the connected peer.
+bool fari_is_trusted(struct far_link *l, uint32_t slot,
+    const struct far_addr *addr, size_t len);
+void fari_trust(struct far_link *l, uint32_t slot, const struct far_addr *addr,
+    size_t len, struct fari_epochs e);
 // Forgets what is known of a socket's destinations.
 void fari_forget_verdicts(struct far_link *l, uint32_t slot);
+
+// --- stream.c, dgram.c, dgram_rx.c ---
 // Streams check the handle and pin by themselves; slot is what it named.
 int32_t fari_stream_send(struct far_link *l, uint32_t slot, int sock,
-    const void *buf, size_t len, uint32_t flags, uint64_t deadline_ns);
-int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock, void *buf,
-    size_t len, uint32_t flags, uint64_t deadline_ns);
+    const struct far_iov *iov, size_t count, uint32_t flags,
+    uint64_t deadline_ns);
+int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock,
+    const struct far_iov *iov, size_t count, uint32_t flags,
+    uint64_t deadline_ns);
 // Datagrams: the caller has pinned.
-int32_t fari_dgram_send(struct far_link *l, uint32_t slot, const void *buf,
-    size_t len, uint32_t flags, const struct far_addr *addr,
-    uint64_t deadline_ns);
-int32_t fari_dgram_recv(struct far_link *l, uint32_t slot, void *buf,
-    size_t len, uint32_t flags, struct far_addr *from, uint32_t *out_flags,
-    uint64_t deadline_ns);
+int32_t fari_dgram_send(struct far_link *l, uint32_t slot,
+    const struct far_msghdr *m, uint32_t flags, uint64_t deadline_ns);
+int32_t fari_dgram_recv(struct far_link *l, uint32_t slot, struct far_msghdr *m,
+    uint32_t flags, uint64_t deadline_ns);
 
 #endif

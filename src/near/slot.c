@@ -93,6 +93,7 @@ static void renew(struct far_link *l, uint32_t slot) {
     s->gen = s->gen + 1u ? s->gen + 1u : 1u;
     s->tx_head = s->tx_tail = base;
     s->rx_tail = s->rx_head = s->rx_pub = s->rx_checked = base;
+    s->tx_more = base - 1u;
     s->err_seen = 0;
     s->rcvlowat = 1;
     s->rcvtimeo_ms = s->sndtimeo_ms = 0;
@@ -104,6 +105,7 @@ static void renew(struct far_link *l, uint32_t slot) {
         .rx_tail = base,
         .tx_wake = base - 1u,
         .rx_wake = base - 1u,
+        .tx_more = base - 1u,
     };
     FAR_WMB();
     far_store(&line->gen, s->gen);

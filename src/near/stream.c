@@ -36,15 +36,33 @@ static int may_send(struct far_link *l, uint32_t slot) {
     return FAR_OK;
 }
 
+// What a call still has to send.
+struct rest {
+    const struct far_iov *iov;
+    size_t len;
+    size_t done;
+    bool more; // MSG_MORE
+};
+
+// Under tx_lock: says whether more follows what ends at head, so that far need
+// not send a segment that is not full.
+static void mark_more(struct far_link *l, uint32_t slot, uint32_t head,
+    bool more) {
+    struct fari_sock *s = &l->socks[slot];
+    s->tx_more = more ? head : head - 1u;
+    // Published with the head.
+    far_store(&fari_near_line(l, slot)->tx_more, s->tx_more);
+}
+
 // Under tx_lock: copies what fits, in parts. Bytes taken.
-static uint32_t put(struct far_link *l, uint32_t slot, const uint8_t *p,
-    size_t len) {
+static uint32_t put(struct far_link *l, uint32_t slot, struct rest *r) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t size = l->lay.tx_ring;
-    uint32_t done = 0;
-    while (done < len) {
+    uint32_t put = 0;
+    while (r->done < r->len) {
         uint32_t room = size - (s->tx_head - s->tx_tail);
-        size_t want = len - done < FARI_PART ? len - done : FARI_PART;
+        size_t left = r->len - r->done;
+        size_t want = left < FARI_PART ? left : FARI_PART;
         if (room < want) {
             if (fari_refresh_tx(l, slot) != FAR_OK) {
                 break;
@@ -56,23 +74,27 @@ static uint32_t put(struct far_link *l, uint32_t slot, const uint8_t *p,
             break;
         }
         uint32_t old = s->tx_head;
-        far_ring_put(fari_tx_ring(l, slot), size, old, p + done, n);
+        fari_gather(fari_tx_ring(l, slot), size, old, r->iov, r->done, n);
         s->tx_head = old + n;
+        if (r->more || s->tx_more == s->tx_head) {
+            mark_more(l, slot, s->tx_head, r->more);
+        }
         fari_publish_tx(l, slot, old);
-        done += n;
+        r->done += n;
+        put += n;
     }
-    return done;
+    return put;
 }
 
 // One try under the lock: bytes, or FAR_EAGAIN with the socket armed if asked.
 // sock: the handle, checked under the lock, or FARI_PINNED.
 static int32_t try_send(struct far_link *l, uint32_t slot, int sock,
-    const uint8_t *p, size_t len, bool arm) {
+    struct rest *r, bool arm) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->tx_lock);
     int32_t n = fari_is_open(l, slot, sock) ? may_send(l, slot) : FAR_EBADF;
-    while (n == FAR_OK && len > 0) {
-        n = (int32_t)put(l, slot, p, len);
+    while (n == FAR_OK && r->len > r->done) {
+        n = (int32_t)put(l, slot, r);
         if (n == 0 && (!arm || fari_arm_tx(l, slot) || fari_is_down(l))) {
             n = FAR_EAGAIN;
         }
@@ -82,16 +104,14 @@ static int32_t try_send(struct far_link *l, uint32_t slot, int sock,
 }
 
 // What did not go at once.
-static int32_t send_rest(struct far_link *l, uint32_t slot, const uint8_t *p,
-    size_t len, uint64_t deadline_ns) {
+static int send_rest(struct far_link *l, uint32_t slot, struct rest *r,
+    uint64_t deadline_ns) {
     uint64_t timeo_ns = 0;
-    size_t done = 0;
     int err = FAR_OK;
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
-    while (done < len) {
-        int32_t n = try_send(l, slot, FARI_PINNED, p + done, len - done, true);
+    while (r->done < r->len) {
+        int32_t n = try_send(l, slot, FARI_PINNED, r, true);
         if (n > 0) {
-            done += (uint32_t)n;
             continue;
         }
         err = n != FAR_EAGAIN ? n
@@ -102,41 +122,45 @@ static int32_t send_rest(struct far_link *l, uint32_t slot, const uint8_t *p,
         }
     }
     fari_wait_end(l, w);
-    return done > 0 ? (int32_t)done : err;
-}
-
-static int32_t clamp(size_t len) {
-    return len > (size_t)INT32_MAX ? INT32_MAX : (int32_t)len;
+    return err;
 }
 
 int32_t fari_stream_send(struct far_link *l, uint32_t slot, int sock,
-    const void *buf, size_t len, uint32_t flags, uint64_t deadline_ns) {
+    const struct far_iov *iov, size_t count, uint32_t flags,
+    uint64_t deadline_ns) {
     if (flags & FAR_MSG_OOB) {
         return FAR_EOPNOTSUPP;
     }
-    const uint8_t *p = buf;
-    size_t want = (size_t)clamp(len);
-    int32_t n = try_send(l, slot, sock, p, want, false);
+    struct rest r = {
+        .iov = iov,
+        .len = fari_iov_len(iov, count),
+        .more = (flags & FAR_MSG_MORE) != 0,
+    };
+    int32_t n = try_send(l, slot, sock, &r, false);
     bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
-    if (!wait || n == (int32_t)want || (n < 0 && n != FAR_EAGAIN)) {
+    if (!wait || r.done == r.len || (n < 0 && n != FAR_EAGAIN)) {
         return n;
     }
-    uint32_t done = n > 0 ? (uint32_t)n : 0;
-    if (fari_pin(l, sock) != slot) {
-        return done > 0 ? (int32_t)done : FAR_EBADF;
+    int err = FAR_EBADF;
+    if (fari_pin(l, sock) == slot) {
+        err = send_rest(l, slot, &r, deadline_ns);
+        fari_unpin(l, slot);
     }
-    int32_t rest = send_rest(l, slot, p + done, want - done, deadline_ns);
-    fari_unpin(l, slot);
-    if (rest < 0) {
-        return done > 0 ? (int32_t)done : rest;
-    }
-    return (int32_t)done + rest;
+    return r.done > 0 ? (int32_t)r.done : err;
 }
 
-// Under rx_lock: copies what is there, at most len.
-static uint32_t take(struct far_link *l, uint32_t slot, uint8_t *p,
-    uint32_t skip, size_t len, bool peek) {
+struct want {
+    const struct far_iov *iov; // NULL: drop the bytes
+    size_t len;
+    size_t done;
+    bool peek;
+};
+
+// Under rx_lock: copies what is there, skip bytes further on.
+static uint32_t take(struct far_link *l, uint32_t slot, const struct want *q,
+    uint32_t skip) {
     struct fari_sock *s = &l->socks[slot];
+    size_t len = q->len - q->done;
     uint32_t have = s->rx_head - s->rx_tail;
     if (have < len + skip) {
         if (fari_refresh_rx(l, slot) != FAR_OK) {
@@ -147,24 +171,17 @@ static uint32_t take(struct far_link *l, uint32_t slot, uint8_t *p,
     have = have > skip ? have - skip : 0;
     uint32_t n = have < len ? have : (uint32_t)len;
     if (n) {
-        if (p) {
-            far_ring_get(fari_rx_ring(l, slot), l->lay.rx_ring,
-                s->rx_tail + skip, p, n);
+        if (q->iov) {
+            fari_scatter(fari_rx_ring(l, slot), l->lay.rx_ring,
+                s->rx_tail + skip, q->iov, q->done, n);
         }
-        if (!peek) {
+        if (!q->peek) {
             s->rx_tail += n;
             fari_publish_rx(l, slot, false);
         }
     }
     return n;
 }
-
-struct want {
-    uint8_t *buf; // NULL: drop the bytes
-    size_t len;
-    size_t done;
-    bool peek;
-};
 
 // One try under the lock: bytes (0 if none are wanted), 0 at the end, an error,
 // or FAR_EAGAIN with the socket armed if asked.
@@ -173,11 +190,10 @@ static int32_t try_recv(struct far_link *l, uint32_t slot, int sock,
     struct fari_sock *s = &l->socks[slot];
     // A peek starts again from what it has seen already.
     uint32_t skip = q->peek ? (uint32_t)q->done : 0;
-    uint8_t *p = q->buf ? q->buf + q->done : NULL;
     fari_lock(l, &s->rx_lock);
     int32_t n = fari_is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
     while (n == FAR_OK) {
-        n = (int32_t)take(l, slot, p, skip, q->len - q->done, q->peek);
+        n = (int32_t)take(l, slot, q, skip);
         if (n > 0 || s->rx_head - s->rx_tail > skip) {
             break;
         }
@@ -237,8 +253,9 @@ static int32_t recv_wait(struct far_link *l, uint32_t slot, int sock,
     return q->done > 0 ? (int32_t)q->done : n;
 }
 
-int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock, void *buf,
-    size_t len, uint32_t flags, uint64_t deadline_ns) {
+int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock,
+    const struct far_iov *iov, size_t count, uint32_t flags,
+    uint64_t deadline_ns) {
     if (flags & FAR_MSG_ERRQUEUE) {
         return FAR_EAGAIN;
     }
@@ -248,8 +265,8 @@ int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock, void *buf,
     }
     // With MSG_TRUNC a stream's bytes are dropped, as natively.
     struct want q = {
-        .buf = flags & FAR_MSG_TRUNC ? NULL : buf,
-        .len = (size_t)clamp(len),
+        .iov = flags & FAR_MSG_TRUNC ? NULL : iov,
+        .len = fari_iov_len(iov, count),
         .peek = (flags & FAR_MSG_PEEK) != 0,
     };
     bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);

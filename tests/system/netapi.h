@@ -43,6 +43,8 @@ struct net {
     // < 0: EAI_..., which are negative natively too
     int (*lookup)(const char *host, const char *service, int family, int type,
         struct far_gai_entry *out, size_t max);
+    int (*sendmsg)(int s, const struct msghdr *m, int flags, bool wait);
+    int (*recvmsg)(int s, struct msghdr *m, int flags, bool wait);
 };
 
 // --- The kernel's ---
@@ -218,6 +220,17 @@ static int native_lookup(const char *host, const char *service, int family,
     return (int)n;
 }
 
+static int native_sendmsg(int s, const struct msghdr *m, int flags, bool wait) {
+    flags |= MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT);
+    native_block(s, true);
+    return native_result(sendmsg(s, m, flags));
+}
+
+static int native_recvmsg(int s, struct msghdr *m, int flags, bool wait) {
+    native_block(s, true);
+    return native_result(recvmsg(s, m, flags | (wait ? 0 : MSG_DONTWAIT)));
+}
+
 static const struct net net_native = {
     native_socket,
     native_close,
@@ -234,6 +247,8 @@ static const struct net net_native = {
     native_getopt,
     native_poll,
     native_lookup,
+    native_sendmsg,
+    native_recvmsg,
 };
 
 // --- The link's ---
@@ -326,6 +341,14 @@ static int over_lookup(const char *host, const char *service, int family,
     return (int)(res.count < max ? res.count : max);
 }
 
+static int over_sendmsg(int s, const struct msghdr *m, int flags, bool wait) {
+    return far_posix_sendmsg(the_link(), s, m, (uint32_t)flags, deadline(wait));
+}
+
+static int over_recvmsg(int s, struct msghdr *m, int flags, bool wait) {
+    return far_posix_recvmsg(the_link(), s, m, (uint32_t)flags, deadline(wait));
+}
+
 static const struct net net_over_link = {
     over_socket,
     over_close,
@@ -342,6 +365,8 @@ static const struct net net_over_link = {
     over_getopt,
     over_poll,
     over_lookup,
+    over_sendmsg,
+    over_recvmsg,
 };
 
 // --- Which one ---

@@ -1,0 +1,248 @@
+// Datagrams from the peer: records out of the ring.
+// SPDX-License-Identifier: MIT
+#include "near/near.h"
+
+#include <string.h>
+
+struct taken {
+    struct far_msghdr *m;
+    size_t room;
+    size_t ctl_room;
+    uint32_t flags; // far_msg_flag, of the call
+    uint32_t left;  // of a large datagram: bytes still to come, padded
+    uint32_t got;   // of its payload
+    uint32_t len;
+};
+
+// What the call returns for a payload of len bytes.
+static int32_t result_of(struct taken *t, const struct far_dgram *h) {
+    bool cut = t->room < h->len || (h->flags & FAR_DGRAM_TRUNC);
+    t->m->flags |= cut ? FAR_MSG_TRUNC : 0;
+    t->m->flags |= h->flags & FAR_DGRAM_CTRUNC ? FAR_MSG_CTRUNC : 0;
+    if (t->flags & FAR_MSG_TRUNC) {
+        return (int32_t)h->len;
+    }
+    return t->room < h->len ? (int32_t)t->room : (int32_t)h->len;
+}
+
+// One item for the caller, cut to the room it has.
+static void give_item(struct taken *t, struct far_ctl item,
+    const uint8_t *data) {
+    uint8_t *to = (uint8_t *)t->m->ctl + t->m->ctl_len;
+    size_t room = t->ctl_room - t->m->ctl_len;
+    if (room < sizeof item + item.len) {
+        t->m->flags |= FAR_MSG_CTRUNC;
+        if (room <= sizeof item) {
+            return;
+        }
+        item.len = (uint32_t)(room - sizeof item);
+    }
+    memcpy(to, &item, sizeof item);
+    memcpy(to + sizeof item, data, item.len);
+    size_t n = sizeof item + FAR_ALIGN8(item.len);
+    t->m->ctl_len += n < room ? n : room;
+}
+
+// Under rx_lock: the record's control data, len bytes of it.
+static void take_ctl(struct far_link *l, uint32_t slot, uint32_t pos,
+    uint32_t len, struct taken *t) {
+    uint8_t ctl[FAR_CTL_MAX];
+    struct far_ctl item;
+    far_ring_get(fari_rx_ring(l, slot), l->lay.rx_ring, pos, ctl, len);
+    for (uint32_t at = 0; at + sizeof item <= len;) {
+        memcpy(&item, ctl + at, sizeof item);
+        at += (uint32_t)sizeof item;
+        if (item.len > len - at) {
+            break;
+        }
+        if (item.level != FAR_CTL_NONE) {
+            give_item(t, item, ctl + at);
+        }
+        at += FAR_ALIGN8(item.len);
+    }
+}
+
+// Under rx_lock: what is there of a large datagram.
+static void take_part(struct far_link *l, uint32_t slot, struct taken *t) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t have = s->rx_head - s->rx_tail;
+    uint32_t n = have < t->left ? have : t->left;
+    uint32_t room = t->got < t->room ? (uint32_t)(t->room - t->got) : 0;
+    uint32_t real = t->len - t->got < n ? t->len - t->got : n;
+    uint32_t copy = real < room ? real : room;
+    if (copy) {
+        fari_scatter(fari_rx_ring(l, slot), l->lay.rx_ring, s->rx_tail,
+            t->m->iov, t->got, copy);
+    }
+    t->got += real;
+    t->left -= n;
+    s->rx_tail += n;
+    fari_publish_rx(l, slot, true);
+}
+
+// A datagram larger than the ring comes in parts: its reader has the socket to
+// itself (RX_BUSY) until it has them all. Far holds the whole already.
+static void take_rest(struct far_link *l, uint32_t slot, struct taken *t) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
+    while (t->left > 0 && !fari_is_down(l)) {
+        fari_lock(l, &s->rx_lock);
+        fari_refresh_rx(l, slot);
+        bool wait = s->rx_head == s->rx_tail && fari_arm_rx(l, slot);
+        if (!wait) {
+            take_part(l, slot, t);
+        }
+        fari_unlock(l, &s->rx_lock);
+        if (wait) {
+            fari_wait_far(l, w);
+        }
+    }
+    fari_wait_end(l, w);
+    fari_lock(l, &l->lock);
+    s->flags = (uint8_t)(s->flags & ~FARI_RX_BUSY);
+    fari_wake(l, FARI_WAIT_SOCK, slot);
+    fari_unlock(l, &l->lock);
+}
+
+// Under rx_lock: begins a large datagram, whose header and address are there.
+static int32_t take_large(struct far_link *l, uint32_t slot, struct taken *t,
+    const struct far_dgram *h, uint32_t skip) {
+    struct fari_sock *s = &l->socks[slot];
+    if (t->flags & FAR_MSG_PEEK) {
+        return FAR_EMSGSIZE;
+    }
+    fari_lock(l, &l->lock);
+    s->flags |= FARI_RX_BUSY;
+    fari_unlock(l, &l->lock);
+    t->left = FAR_ALIGN8(h->len);
+    t->len = h->len;
+    t->got = 0;
+    s->rx_tail += skip;
+    take_part(l, slot, t);
+    return result_of(t, h);
+}
+
+// Under rx_lock: the record at the ring's tail, if there is one. Its payload's
+// length, FAR_EAGAIN, or FAR_EBADMSG.
+static int32_t take_record(struct far_link *l, uint32_t slot, struct taken *t) {
+    struct fari_sock *s = &l->socks[slot];
+    const uint8_t *ring = fari_rx_ring(l, slot);
+    uint32_t size = l->lay.rx_ring;
+    if (s->rx_head == s->rx_tail && fari_refresh_rx(l, slot) != FAR_OK) {
+        return FAR_EBADMSG;
+    }
+    uint32_t have = s->rx_head - s->rx_tail;
+    if (have == 0 || (s->flags & FARI_RX_BUSY)) {
+        return FAR_EAGAIN;
+    }
+    struct far_dgram h = {0};
+    if (have >= sizeof h) {
+        far_ring_get(ring, size, s->rx_tail, &h, sizeof h);
+    }
+    uint32_t addr = h.flags & FAR_DGRAM_ADDR ? sizeof(struct far_addr) : 0;
+    uint32_t before = (uint32_t)sizeof h + addr;
+    uint32_t skip = before + FAR_ALIGN8((uint32_t)h.ctl_len);
+    bool large = skip + FAR_ALIGN8(h.len) > size;
+    uint32_t least = large ? skip : skip + FAR_ALIGN8(h.len);
+    if (h.len > FAR_DGRAM_MAX || h.ctl_len > FAR_CTL_MAX || least > have) {
+        far_link_down(l);
+        return FAR_EBADMSG;
+    }
+    t->m->flags = 0;
+    t->m->ctl_len = 0;
+    if (t->m->name) {
+        *t->m->name = (struct far_addr){0};
+        if (addr) {
+            far_ring_get(ring, size, s->rx_tail + (uint32_t)sizeof h,
+                t->m->name, sizeof *t->m->name);
+        }
+    }
+    if (h.ctl_len) {
+        take_ctl(l, slot, s->rx_tail + before, h.ctl_len, t);
+    }
+    if (large) {
+        return take_large(l, slot, t, &h, skip);
+    }
+    uint32_t n = t->room < h.len ? (uint32_t)t->room : h.len;
+    if (n) {
+        fari_scatter(ring, size, s->rx_tail + skip, t->m->iov, 0, n);
+    }
+    if (!(t->flags & FAR_MSG_PEEK)) {
+        s->rx_tail += skip + FAR_ALIGN8(h.len);
+        fari_publish_rx(l, slot, false);
+    }
+    return result_of(t, &h);
+}
+
+// One try under the lock, as for streams, but an error comes before the data.
+// wait: the caller would sleep, and wants the socket armed.
+static int32_t try_take(struct far_link *l, uint32_t slot, struct taken *t,
+    bool wait) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &s->rx_lock);
+    int32_t n = fari_take_error(l, slot);
+    for (bool again = n == FAR_OK; again;) {
+        int result = 0;
+        again = false;
+        n = take_record(l, slot, t);
+        if (n != FAR_EAGAIN) {
+            break;
+        }
+        if (fari_over_by_death(l, slot, true, &result)) {
+            n = result;
+        } else if (wait && (s->flags & FARI_SHUT_RD)) {
+            // Natively a receive that would not wait says EAGAIN all the same.
+            n = 0;
+        } else if (wait) {
+            again = !fari_arm_rx(l, slot) && !fari_is_down(l) &&
+                    !(s->flags & FARI_RX_BUSY);
+        }
+    }
+    fari_unlock(l, &s->rx_lock);
+    if (t->left > 0) {
+        take_rest(l, slot, t);
+    }
+    return n;
+}
+
+static int32_t wait_take(struct far_link *l, uint32_t slot, struct taken *t,
+    uint64_t deadline_ns) {
+    uint64_t timeo_ns = 0;
+    int32_t n = FAR_EAGAIN;
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
+    while ((n = try_take(l, slot, t, true)) == FAR_EAGAIN) {
+        int err = fari_sleep(l, w, deadline_ns, l->socks[slot].rcvtimeo_ms,
+            &timeo_ns);
+        if (err != FAR_OK) {
+            n = err;
+            break;
+        }
+    }
+    fari_wait_end(l, w);
+    return n;
+}
+
+int32_t fari_dgram_recv(struct far_link *l, uint32_t slot, struct far_msghdr *m,
+    uint32_t flags, uint64_t deadline_ns) {
+    if (flags & FAR_MSG_ERRQUEUE) {
+        return FAR_EAGAIN;
+    }
+    size_t room = fari_iov_len(m->iov, m->iov_count);
+    struct taken t = {
+        .m = m,
+        .room = room < FAR_DGRAM_MAX ? room : FAR_DGRAM_MAX,
+        .ctl_room = m->ctl ? m->ctl_len : 0,
+        .flags = flags,
+    };
+    bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
+    m->flags = 0;
+    m->ctl_len = 0;
+    int32_t n = try_take(l, slot, &t, false);
+    if (n == FAR_EAGAIN && wait) {
+        n = wait_take(l, slot, &t, deadline_ns);
+    } else if (n == FAR_EAGAIN) {
+        fari_glance(l);
+        n = try_take(l, slot, &t, false);
+    }
+    return n;
+}

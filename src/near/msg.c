@@ -1,0 +1,173 @@
+// The calls that move data: plain buffers, pieces, many messages.
+// SPDX-License-Identifier: MIT
+#include "near/near.h"
+
+#include <string.h>
+
+static bool is_stream(const struct far_link *l, uint32_t slot) {
+    return l->socks[slot].type == FAR_SOCK_STREAM;
+}
+
+static int32_t send_dgram(struct far_link *l, int sock, uint32_t slot,
+    const struct far_msghdr *m, uint32_t flags, uint64_t deadline_ns) {
+    if (fari_pin(l, sock) != slot) {
+        return FAR_EBADF;
+    }
+    int32_t n = fari_dgram_send(l, slot, m, flags, deadline_ns);
+    fari_unpin(l, slot);
+    return n;
+}
+
+static int32_t recv_dgram(struct far_link *l, int sock, uint32_t slot,
+    struct far_msghdr *m, uint32_t flags, uint64_t deadline_ns) {
+    if (fari_pin(l, sock) != slot) {
+        return FAR_EBADF;
+    }
+    int32_t n = fari_dgram_recv(l, slot, m, flags, deadline_ns);
+    fari_unpin(l, slot);
+    return n;
+}
+
+// --- One buffer ---
+
+int32_t far_sendto(struct far_link *l, int sock, const void *buf, size_t len,
+    uint32_t flags, const struct far_addr *addr, uint64_t deadline_ns) {
+    uint32_t slot = fari_find(l, sock);
+    struct far_iov iov = {.base = (void *)(uintptr_t)buf, .len = len};
+    if (slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    if (is_stream(l, slot)) {
+        // One peer: as natively, an address is not looked at.
+        return fari_stream_send(l, slot, sock, &iov, 1, flags, deadline_ns);
+    }
+    struct far_addr to = addr ? *addr : (struct far_addr){0};
+    struct far_msghdr m = {
+        .name = addr ? &to : NULL,
+        .iov = &iov,
+        .iov_count = 1,
+    };
+    return send_dgram(l, sock, slot, &m, flags, deadline_ns);
+}
+
+int32_t far_recvfrom(struct far_link *l, int sock, void *buf, size_t len,
+    uint32_t flags, struct far_addr *from, uint32_t *out_flags,
+    uint64_t deadline_ns) {
+    uint32_t slot = fari_find(l, sock);
+    struct far_iov iov = {.base = buf, .len = len};
+    if (slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    if (is_stream(l, slot)) {
+        if (from) {
+            *from = (struct far_addr){0};
+        }
+        if (out_flags) {
+            *out_flags = 0;
+        }
+        return fari_stream_recv(l, slot, sock, &iov, 1, flags, deadline_ns);
+    }
+    struct far_msghdr m = {.name = from, .iov = &iov, .iov_count = 1};
+    int32_t n = recv_dgram(l, sock, slot, &m, flags, deadline_ns);
+    if (out_flags) {
+        // There is no control data to be cut.
+        *out_flags = n >= 0 ? m.flags & FAR_MSG_TRUNC : 0;
+    }
+    return n;
+}
+
+// --- Pieces and control data ---
+
+// Whether control data holds together: its items, and their padding. A stream
+// has no use for any, and as natively refuses only that of its own level.
+static int check_ctl(const struct far_msghdr *m, bool stream) {
+    struct far_ctl item;
+    if (m->ctl_len % 8u) {
+        return FAR_EINVAL;
+    }
+    for (size_t at = 0; at < m->ctl_len;) {
+        memcpy(&item, (const uint8_t *)m->ctl + at, sizeof item);
+        at += sizeof item;
+        if (item.len > m->ctl_len - at ||
+            (stream && item.level == FAR_SOL_SOCKET)) {
+            return FAR_EINVAL;
+        }
+        at += FAR_ALIGN8((size_t)item.len);
+    }
+    return FAR_OK;
+}
+
+int32_t far_sendmsg(struct far_link *l, int sock, const struct far_msghdr *m,
+    uint32_t flags, uint64_t deadline_ns) {
+    uint32_t slot = fari_find(l, sock);
+    if (slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    if (m->iov_count > FAR_IOV_MAX) {
+        return FAR_EMSGSIZE;
+    }
+    int err = check_ctl(m, is_stream(l, slot));
+    if (err != FAR_OK) {
+        return err;
+    }
+    if (is_stream(l, slot)) {
+        return fari_stream_send(l, slot, sock, m->iov, m->iov_count, flags,
+            deadline_ns);
+    }
+    return send_dgram(l, sock, slot, m, flags, deadline_ns);
+}
+
+int32_t far_recvmsg(struct far_link *l, int sock, struct far_msghdr *m,
+    uint32_t flags, uint64_t deadline_ns) {
+    uint32_t slot = fari_find(l, sock);
+    if (slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    if (m->iov_count > FAR_IOV_MAX) {
+        return FAR_EMSGSIZE;
+    }
+    if (!is_stream(l, slot)) {
+        return recv_dgram(l, sock, slot, m, flags, deadline_ns);
+    }
+    if (m->name) {
+        *m->name = (struct far_addr){0};
+    }
+    m->ctl_len = 0;
+    m->flags = 0;
+    return fari_stream_recv(l, slot, sock, m->iov, m->iov_count, flags,
+        deadline_ns);
+}
+
+// --- Many messages ---
+
+int far_sendmmsg(struct far_link *l, int sock, struct far_mmsghdr *v,
+    uint32_t count, uint32_t flags, uint64_t deadline_ns) {
+    uint32_t done = 0;
+    int32_t n = fari_find(l, sock) == FARI_NO_SLOT ? FAR_EBADF : FAR_OK;
+    while (n >= 0 && done < count) {
+        n = far_sendmsg(l, sock, &v[done].hdr, flags, deadline_ns);
+        if (n >= 0) {
+            v[done++].len = (uint32_t)n;
+        }
+    }
+    return done ? (int)done : n;
+}
+
+int far_recvmmsg(struct far_link *l, int sock, struct far_mmsghdr *v,
+    uint32_t count, uint32_t flags, uint64_t deadline_ns) {
+    uint32_t done = 0;
+    uint32_t slot = fari_find(l, sock);
+    int32_t n = slot == FARI_NO_SLOT ? FAR_EBADF : FAR_OK;
+    while (n >= 0 && done < count) {
+        uint32_t later =
+            done && (flags & FAR_MSG_WAITFORONE) ? FAR_MSG_DONTWAIT : 0;
+        if (done && fari_peek_error(l, slot) != FAR_OK) {
+            break; // it is the next call's
+        }
+        n = far_recvmsg(l, sock, &v[done].hdr, flags | later, deadline_ns);
+        if (n >= 0) {
+            v[done++].len = (uint32_t)n;
+        }
+    }
+    return done ? (int)done : n;
+}

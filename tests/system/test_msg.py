@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+# sendmsg() and recvmsg(): pieces, control data, flags.
+# SPDX-License-Identifier: MIT
+
+from harness import IN, main
+from oracle import PORT, accepted, both, connected, wants
+
+SOL_SOCKET, IP, UDP, IPV6 = 1, 0, 17, 41
+SO_TIMESTAMP, SO_TIMESTAMPNS = 29, 35
+IP_TOS, IP_TTL, IP_PKTINFO, IP_RECVTTL, IP_RECVTOS = 1, 2, 8, 12, 13
+IP_RECVORIGDSTADDR = 20
+IPV6_RECVPKTINFO, IPV6_PKTINFO, IPV6_RECVHOPLIMIT, IPV6_HOPLIMIT = 49, 50, 51, 52
+IPV6_RECVTCLASS, IPV6_TCLASS = 66, 67
+UDP_SEGMENT = 103
+WAIT = 10000
+
+
+def pair(sh, family=2, address="127.0.0.1"):
+    """A socket r that is bound, and s to send from, bound too."""
+    sh(f"socket r {family} 2")
+    wants(sh, f"bind r {address} {PORT}", "0")
+    sh(f"socket s {family} 2")
+    wants(sh, f"bind s {address} {PORT + 1}", "0")
+
+
+@both
+def pieces_of_streams(w, sh):
+    """Several buffers in one call, on a stream."""
+    peer = connected(w, sh)
+    wants(sh, "sendmsg c one,-,two,three", "11")
+    assert peer.recv(100) == b"onetwothree"
+    peer.sendall(b"abcdefghij")
+    sh(f"poll c {IN} {WAIT}")
+    sh("recvmsg c 3,0,4,2 peek")
+    sh("recvmsg c 3,0,4,2")
+    sh("recvmsg c 3,2")
+    sh("recvmsg c 3 nowait")
+    sh("sendmsg c x ctl 1 99 4 1")
+    peer.close()
+    sh("recvmsg c 3")
+
+
+@both
+def pieces_of_datagrams(w, sh):
+    """Several buffers in one call, with datagrams, cut ones too."""
+    pair(sh)
+    to = f"to 127.0.0.1 {PORT}"
+    wants(sh, f"sendmsg s one,-,two,three {to}", "11")
+    sh("recvmsg r 3,0,4,20 peek")
+    sh("recvmsg r 3,0,4,20")
+    for flags in ("", "trunc", "peek", "trunc peek"):
+        sh(f"sendmsg s one,two {to}")
+        sh(f"recvmsg r 2,2 {flags}")
+        sh("recvmsg r 10 nowait")
+    sh(f"sendmsg s - {to}")
+    sh("recvmsg r 10")
+    sh("recvmsg r 10 nowait")
+    sh("sendmsg s one")
+    sh(f"connect s 127.0.0.1 {PORT}")
+    sh("sendmsg s one")
+    sh("recvmsg r 10")
+
+
+@both
+def received_control(w, sh):
+    """Control data that comes with datagrams."""
+    pair(sh)
+    to = f"to 127.0.0.1 {PORT}"
+    for option in (IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, IP_RECVORIGDSTADDR):
+        wants(sh, f"setopt r {IP} {option} 1", "0")
+        sh(f"sendmsg s hello {to}")
+        sh("recvmsg r 10")
+    sh(f"setopt r {SOL_SOCKET} {SO_TIMESTAMP} 1")
+    sh(f"sendmsg s hello {to}")
+    sh("recvmsg r 10 peek")
+    sh("recvmsg r 10")
+    sh(f"setopt r {SOL_SOCKET} {SO_TIMESTAMPNS} 1")
+    for room in (0, 1, 8, 15, 16, 17, 30, 32, 33, 60, 64, 100, 120):
+        sh(f"sendmsg s hello {to}")
+        sh(f"recvmsg r 3 room {room}")
+    sh(f"setopt r {IP} {IP_PKTINFO} 0")
+    sh(f"sendmsg s hello {to}")
+    sh("recvmsg r 10")
+
+
+@both
+def sent_control(w, sh):
+    """Control data that goes with datagrams, and what is refused."""
+    pair(sh)
+    to = f"to 127.0.0.1 {PORT}"
+    sh(f"setopt r {IP} {IP_RECVTTL} 1")
+    sh(f"setopt r {IP} {IP_RECVTOS} 1")
+    for ctl in (f"ctl {IP} {IP_TTL} 4 77", f"ctl {IP} {IP_TOS} 4 16",
+                f"ctl {IP} {IP_TOS} 1 32",
+                f"ctl {IP} {IP_TTL} 4 77 ctl {IP} {IP_TOS} 1 16",
+                f"ctl {IP} {IP_PKTINFO} 12 1 0 0"):  # fmt: skip
+        wants(sh, f"sendmsg s hello {to} {ctl}", "5")
+        sh("recvmsg r 10")
+    for ctl in (f"ctl {IP} {IP_TTL} 1 77", f"ctl {IP} {IP_TTL} 4 0",
+                f"ctl {IP} {IP_TTL} 4 256", f"ctl {IP} 99 4 1",
+                f"ctl {IP} {IP_PKTINFO} 4 1", f"ctl {IP} {IP_PKTINFO} 12 99 0 0",
+                f"ctl {SOL_SOCKET} 999 4 1", "ctl 999 1 4 1",
+                f"ctl {UDP} 99 4 1"):  # fmt: skip
+        sh(f"sendmsg s hello {to} {ctl}")
+        sh(f"poll r {IN} 100")
+        sh("recvmsg r 10 nowait")
+    wants(sh, f"sendmsg s hello {to}", "5")
+    sh("recvmsg r 10")
+
+
+@both
+def control_over_ipv6(w, sh):
+    """The same over IPv6."""
+    pair(sh, 10, "::1")
+    to = f"to ::1 {PORT}"
+    for option in (IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS):
+        wants(sh, f"setopt r {IPV6} {option} 1", "0")
+        sh(f"sendmsg s hello {to}")
+        sh("recvmsg r 10")
+    for ctl in (f"{IPV6_HOPLIMIT} 4 9", f"{IPV6_TCLASS} 4 16",
+                f"{IPV6_HOPLIMIT} 4 256", f"{IPV6_TCLASS} 1 16",
+                f"{IPV6_PKTINFO} 20 0 0 0 0 1", f"{IPV6_PKTINFO} 4 1",
+                f"{IPV6_PKTINFO} 20 0 0 0 0 99"):  # fmt: skip
+        sh(f"sendmsg s hello {to} ctl {IPV6} {ctl}")
+        sh(f"poll r {IN} 200")
+        sh("recvmsg r 10 nowait")
+
+
+@both
+def segments(w, sh):
+    """One call that sends several datagrams."""
+    pair(sh)
+    sh(f"sendmsg s aabbc to 127.0.0.1 {PORT} ctl {UDP} {UDP_SEGMENT} 2 2")
+    for _ in range(4):
+        sh(f"poll r {IN} 100")
+        sh("recvmsg r 10 nowait")
+
+
+@both
+def more_of_datagrams(w, sh):
+    """MSG_MORE gathers one datagram; MSG_DONTROUTE and MSG_CONFIRM."""
+    pair(sh)
+    to = f"to 127.0.0.1 {PORT}"
+    wants(sh, f"sendmsg s before {to}", "6")
+    sh("recvmsg r 20")
+    wants(sh, f"sendmsg s one {to} more", "3")
+    wants(sh, f"sendmsg s two {to} more", "3")
+    sh("recvmsg r 20 nowait")
+    wants(sh, f"sendmsg s three {to}", "5")
+    sh("recvmsg r 20")
+    sh(f"sendmsg s one {to} dontroute")
+    sh("recvmsg r 20")
+    sh(f"sendmsg s one to 10.1.2.3 {PORT} dontroute")
+    sh(f"sendmsg s one {to} confirm")
+    sh("recvmsg r 20")
+
+
+@both
+def more_of_streams(w, sh):
+    """MSG_MORE: the pieces come at once when the last has been sent."""
+    for make in (connected, accepted):
+        peer = make(w, sh)
+        wants(sh, "send c one more", "3")
+        wants(sh, "send c two more", "3")
+        wants(sh, "send c three", "5")
+        got = b""
+        while len(got) < 11:
+            got += peer.recv(100)
+        assert got == b"onetwothree", got
+        # And without a last one, in a while.
+        wants(sh, "send c end more", "3")
+        assert peer.recv(100) == b"end"
+        wants(sh, "send c more more", "4")
+        sh("shutdown c 1")
+        assert peer.recv(100) == b"more"
+        peer.close()
+        sh("close c")
+        sh("close listener")
+
+
+if __name__ == "__main__":
+    main()
