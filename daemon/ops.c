@@ -98,14 +98,20 @@ static void op_socket(struct request *q) {
     reply(q, FAR_OK);
 }
 
-static void names_of(int fd, struct far_rep_accept *rep) {
+// accept4() knows the peer also of a connection that is over already.
+static int accept_one(int listener, struct far_rep_accept *rep) {
     struct sockaddr_storage sa;
     socklen_t len = sizeof sa;
-    len = getpeername(fd, (struct sockaddr *)&sa, &len) < 0 ? 0 : len;
+    int fd = accept4(listener, (struct sockaddr *)&sa, &len,
+        SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        return -1;
+    }
     far_addr_of(&sa, len, &rep->peer);
     len = sizeof sa;
     len = getsockname(fd, (struct sockaddr *)&sa, &len) < 0 ? 0 : len;
     far_addr_of(&sa, len, &rep->local);
+    return fd;
 }
 
 static struct sock *adopt(struct sock *listener, uint32_t slot,
@@ -136,18 +142,15 @@ static void op_accept(struct request *q) {
         reply(q, err);
         return;
     }
-    int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct far_rep_accept rep;
+    int fd = accept_one(s->fd, &rep);
     err = fd < 0 ? far_errno(errno) : FAR_OK;
     // Clears FAR_ST_ACCEPT when the kernel has no more. A connection that comes
     // after this look is a new edge.
     sock_refresh(s);
-    struct far_rep_accept rep;
-    if (fd >= 0) {
-        names_of(fd, &rep);
-        if (!adopt(s, req.slot, &req.rings, fd)) {
-            err = far_errno(errno);
-            close(fd);
-        }
+    if (fd >= 0 && !adopt(s, req.slot, &req.rings, fd)) {
+        err = far_errno(errno);
+        close(fd);
     }
     publish_and_reply(q, err, &rep, err == FAR_OK ? sizeof rep : 0);
 }
