@@ -167,11 +167,14 @@ static void op_bind(struct request *q) {
 }
 
 // What a stream's connect() told.
-static void stream_connecting(struct sock *s, int32_t r) {
+static void stream_connecting(struct sock *s, int32_t r, bool dissolves) {
     bool fresh = !(s->state & (FAR_ST_CONNECTED | FAR_ST_CONNECTING));
-    if (fresh && (r == FAR_OK || r == FAR_EINPROGRESS)) {
+    if (fresh && !dissolves && (r == FAR_OK || r == FAR_EINPROGRESS)) {
         s->tx_dead = s->fin_seen = s->failed = s->shut_waits = false;
         s->shut_rd = false;
+        // As the kernel does: an earlier connection's error is forgotten.
+        s->err &= 0xffff0000u;
+        s->dirty = true;
         sock_set_state(s, FAR_ST_CONNECTING, ~0u);
     }
     // The state follows from the kernel's poll bits: done, under way, failed,

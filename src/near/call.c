@@ -102,11 +102,27 @@ static int wait_connected(struct far_link *l, uint32_t slot,
     return err == FAR_EAGAIN ? FAR_EINPROGRESS : err;
 }
 
+// connect() has made the stream as new, though it gave an error perhaps: as
+// natively, what was not yet received is gone.
+static void drop_unread(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &s->rx_lock);
+    if (fari_refresh_rx(l, slot) == FAR_OK && s->rx_tail != s->rx_head) {
+        s->rx_tail = s->rx_head;
+        fari_publish_rx(l, slot, true);
+    }
+    fari_unlock(l, &s->rx_lock);
+}
+
 static int connect_stream(struct far_link *l, uint32_t slot,
     const struct far_addr *addr, uint64_t deadline_ns) {
+    const uint32_t old = FAR_ST_CONNECTED | FAR_ST_CONNECTING | FAR_ST_HUP;
     uint64_t timeo_ns = 0;
     for (;;) {
         int err = ask_connect(l, slot, addr);
+        if (!(fari_state(l, slot) & old)) {
+            drop_unread(l, slot);
+        }
         if (deadline_ns == FAR_NOWAIT ||
             (err != FAR_EINPROGRESS && err != FAR_EALREADY)) {
             return err;
