@@ -192,7 +192,7 @@ static void op_connect(struct request *q) {
     socklen_t len = host_addr(&req.addr, &sa);
     int32_t r = far_result(connect(s->fd, (struct sockaddr *)&sa, len));
     if (s->type == FAR_SOCK_STREAM) {
-        stream_connecting(s, r);
+        stream_connecting(s, r, req.addr.family == FAR_AF_UNSPEC);
     } else {
         s->connected =
             r == FAR_OK ? req.addr.family != FAR_AF_UNSPEC : s->connected;
@@ -250,6 +250,10 @@ static void op_shutdown(struct request *q) {
     }
     s->shut_rd |= r == FAR_OK && how != SHUT_WR;
     sock_refresh(s);
+    if (s->shut_rd && s->type == FAR_SOCK_STREAM) {
+        // The end of what there was, where it is short, is known at once.
+        stream_rx(s, TURN_BYTES);
+    }
     publish_and_reply(q, r, NULL, 0);
 }
 

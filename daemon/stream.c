@@ -79,12 +79,9 @@ uint32_t stream_tx(struct sock *s, uint32_t budget) {
 // error or after it, as the kernel's recv would have.
 static void received_end(struct sock *s) {
     s->rx_ready = false;
-    if (s->failed && !s->fin_seen) {
+    if ((s->failed || s->shut_rd) && !s->fin_seen) {
         sock_set_state(s, FAR_ST_DRAINED, 0);
         return;
-    }
-    if (s->shut_rd && !s->fin_seen) {
-        return; // near's own end of file, which it knows of
     }
     if (s->fin_pos != s->rx_head) {
         s->fin_pos = s->rx_head;

@@ -150,6 +150,8 @@ enum far_state {
     // (recv gave 0 before any error, or the error is EPIPE: a reset in
     // CLOSE_WAIT) FAR_ST_FIN is set in its place, and end of file goes first.
     // Beware: once SO_ERROR was fetched, the kernel's recv gives 0 for both.
+    // Set alone when near shut down its reading side: only an error, or what
+    // the kernel still lets in, comes before end of file.
     FAR_ST_DRAINED = 0x400,
 };
 

@@ -43,7 +43,8 @@ static bool is_plausible(const struct fari_sock *s, const struct dgram *d) {
     if (d->len > (s->family == FAR_AF_INET ? UDP4_MAX : UDP6_MAX)) {
         return false;
     }
-    if (!a) {
+    bool v6 = s->family == FAR_AF_INET6;
+    if (!a || (v6 && a->family == FAR_AF_UNSPEC)) {
         return (s->flags & FARI_PEER) != 0;
     }
     return a->port != 0 &&

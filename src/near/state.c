@@ -204,6 +204,10 @@ bool fari_stream_over(struct far_link *l, uint32_t slot, bool tell,
     if (fari_is_down(l)) {
         return fari_over_by_death(l, slot, tell, result);
     }
+    if (state & FAR_ST_LISTENING) {
+        *result = FAR_ENOTCONN; // a pending error stays
+        return true;
+    }
     bool ended = (state & FAR_ST_DRAINED) != 0;
     if (ended || !(state & (FAR_ST_HUP | FAR_ST_FIN))) {
         *result = tell ? fari_take_error(l, slot) : fari_peek_error(l, slot);
@@ -211,7 +215,9 @@ bool fari_stream_over(struct far_link *l, uint32_t slot, bool tell,
             return true;
         }
     }
-    if (ended || (s->flags & FARI_SHUT_RD)) {
+    // Of a connection far says when it has all that came before shutdown().
+    bool shut = (s->flags & FARI_SHUT_RD) && !(state & FAR_ST_CONNECTED);
+    if (ended || shut) {
         *result = 0;
         return true;
     }
