@@ -316,11 +316,15 @@ class Generator:
     def send_datagram(self, s, most=MOST_PENDING):
         to, t = self.target(s)
         n = self.length(min(self.room_at(t), most))
+        if t and t.small and t.pending:
+            self.drain(t)  # there may be room for one only
         if self.chance(0.08) and most == MOST_PENDING:
             n = self.r.choice((65507, 65508, 65527, 65528, 65535, 65536, 70000,
                                2**31 - 1, 2**31, 2**32 + 5))  # fmt: skip
             if t and (t.pending or t.small):
                 self.drain(t)
+        if s.family == INET6 and ("." in to or to == "@2"):
+            n = min(n, 65535)  # see refusal() in src/near/dgram.c
         if t:
             t.pending += n + 1300 if n < 70000 else 0
         self.add(f"send {s.name} {n} {self.send_flags(s):#x} {to} {self.wait()}")
@@ -412,8 +416,13 @@ class Generator:
             self.add(f"connect {s.name} ={t.name} {self.wait()}")
             if s.kind == DGRAM:
                 s.state, s.mate = "connected", t if t.kind == DGRAM else None
+            elif t is s:
+                s.state, s.mate = "connected", s  # the two ends meet
         else:
-            self.add(f"connect {s.name} {self.odd_address()} {self.wait()}")
+            to = "@0" if self.chance(0.2) else self.odd_address()
+            self.add(f"connect {s.name} {to} {self.wait()}")
+            if s.kind == DGRAM:
+                s.mate = None
 
     def any_accept(self):
         ready = [s for s in self.alive("listening") if s.queue]
