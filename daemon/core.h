@@ -330,6 +330,13 @@ int32_t opt_set(struct sock *s, int32_t level, int32_t opt, const void *val,
 int32_t opt_get(struct sock *s, int32_t level, int32_t opt, void *val,
     uint32_t size);
 
+// --- ioctl and interfaces (ioctl.c) ---
+
+int32_t ioctl_do(struct sock *s, uint32_t request, struct far_ifreq *arg);
+// malloc()ed entries, *len bytes of them; how many, or a far_err.
+int32_t ioctl_ifaddrs(struct far_ifaddr **out, uint32_t *len);
+int32_t ioctl_ifname(struct far_req_ifname *arg);
+
 // --- Lookups (resolver.c) ---
 
 struct resolver *resolver_new(struct engine *e, unsigned threads);

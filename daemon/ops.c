@@ -302,6 +302,18 @@ static void op_getsockopt(struct request *q) {
     publish_and_reply(q, r, val, r > 0 ? (uint32_t)r : 0);
 }
 
+static void op_ioctl(struct request *q) {
+    struct far_req_ioctl req;
+    memcpy(&req, q->payload, sizeof req);
+    int32_t r = ioctl_do(q->sock, req.request, &req.arg);
+    struct far_rep_ioctl rep = {
+        .rx_head = q->sock->rx_head,
+        .tx_tail = q->sock->tx_tail,
+        .arg = req.arg,
+    };
+    publish_and_reply(q, r, &rep, r >= 0 ? sizeof rep : 0);
+}
+
 static void op_flush(struct request *q) {
     struct far_req_flush req;
     memcpy(&req, q->payload, sizeof req);
@@ -344,6 +356,23 @@ static void op_cancel(struct link *l, uint32_t tag) {
     // Everything else is answered at once: the answer is under way.
 }
 
+// --- Requests about interfaces ---
+
+static void op_getifaddrs(struct request *q) {
+    struct far_ifaddr *entries = NULL;
+    uint32_t len = 0;
+    int32_t r = ioctl_ifaddrs(&entries, &len);
+    link_reply(q->link, q->msg->tag, r, entries, len);
+    free(entries);
+}
+
+static void op_ifname(struct request *q) {
+    struct far_req_ifname req;
+    memcpy(&req, q->payload, sizeof req);
+    int32_t r = ioctl_ifname(&req);
+    link_reply(q->link, q->msg->tag, r, &req, r >= 0 ? sizeof req : 0);
+}
+
 // --- Dispatch ---
 
 struct op {
@@ -363,6 +392,7 @@ static const struct op ops[] = {
     [FAR_OP_SETSOCKOPT] = {op_setsockopt, true},
     [FAR_OP_GETSOCKOPT] = {op_getsockopt, true},
     [FAR_OP_FLUSH] = {op_flush, true},
+    [FAR_OP_IOCTL] = {op_ioctl, true},
 };
 
 static void serve_on_socket(struct request *q) {
@@ -431,6 +461,12 @@ void op_serve(struct link *l, const struct far_msg *m, const void *payload) {
             break;
         case FAR_OP_CANCEL:
             op_cancel(l, m->tag);
+            break;
+        case FAR_OP_GETIFADDRS:
+            op_getifaddrs(&q);
+            break;
+        case FAR_OP_IFNAME:
+            op_ifname(&q);
             break;
         case FAR_OP_GETADDRINFO:
         case FAR_OP_GETNAMEINFO:

@@ -150,6 +150,12 @@ int far_setsockopt(struct far_link *l, int sock, int level, int opt,
 int far_getsockopt(struct far_link *l, int sock, int level, int opt, void *val,
     size_t *len);
 
+// As ioctl(2), request one of far_ioctl; what goes in and out is in *arg: a
+// number in value, an interface in name (SIOCGIFNAME: its index in value).
+// FAR_FIONREAD and FAR_SIOCOUTQ count ring and kernel. FAR_ENOTTY: another one.
+int far_ioctl(struct far_link *l, int sock, uint32_t request,
+    struct far_ifreq *arg);
+
 // Type, family and protocol given at creation, known here. FAR_OK, FAR_EBADF.
 int far_sockinfo(struct far_link *l, int sock, uint32_t *family, uint32_t *type,
     uint32_t *proto);
@@ -202,5 +208,15 @@ int far_getaddrinfo(struct far_link *l, const char *host, const char *service,
 int far_getnameinfo(struct far_link *l, const struct far_addr *addr,
     uint32_t flags, char *host, size_t host_len, char *service,
     size_t service_len, int *sys, uint64_t deadline_ns);
+
+// --- Interfaces of the far core ---
+
+// As getifaddrs(3): how many there are, of which up to max are in out. FAR_E...
+int far_getifaddrs(struct far_link *l, struct far_ifaddr *out, size_t max);
+
+// As if_nametoindex(3) and if_indextoname(3): the index, or FAR_ENODEV, and
+// FAR_OK, or FAR_ENXIO. name: FAR_IF_NAME bytes, ends in NUL.
+int far_if_nametoindex(struct far_link *l, const char *name);
+int far_if_indextoname(struct far_link *l, uint32_t index, char *name);
 
 #endif

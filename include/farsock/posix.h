@@ -120,6 +120,15 @@ int32_t far_posix_sendmsg(struct far_link *l, int sock, const struct msghdr *m,
 int32_t far_posix_recvmsg(struct far_link *l, int sock, struct msghdr *m,
     uint32_t flags, uint64_t deadline_ns);
 
+// far_ioctl() with the host's numbers and structures (int, ifreq, ifconf).
+int far_posix_ioctl(struct far_link *l, int sock, unsigned long request,
+    void *arg);
+
+// As getifaddrs(3) and freeifaddrs(3), without ifa_data. A far_err, or 0.
+struct ifaddrs;
+int far_posix_getifaddrs(struct far_link *l, struct ifaddrs **out);
+void far_posix_freeifaddrs(struct ifaddrs *list);
+
 // Default paths in the order in which they are tried: fills out[i] (static
 // strings), returns how many (at most max).
 int far_posix_paths(const char **out, int max);

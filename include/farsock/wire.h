@@ -330,7 +330,47 @@ struct far_req_getnameinfo {
     uint32_t reserved;
 };
 
+// What an ioctl is about: an interface, or a number.
+#define FAR_IF_NAME 16u // bytes of an interface's name, with its end
+struct far_ifreq {
+    char name[FAR_IF_NAME];
+    struct far_addr addr;
+    int32_t value;    // index, flags, MTU, bytes, ...
+    uint16_t hw_type; // ARPHRD_..., of Linux
+    uint16_t hw_len;
+    uint8_t hw[16];
+};
+_Static_assert(sizeof(struct far_ifreq) == 72, "SPEC: ifreq");
+struct far_req_ioctl {
+    uint32_t request; // far_ioctl
+    uint32_t reserved;
+    struct far_ifreq arg;
+};
+struct far_req_ifname {
+    uint32_t index; // 0: that of name is asked for
+    char name[FAR_IF_NAME];
+    uint32_t reserved;
+};
+
 // Data of replies.
+struct far_rep_ioctl {
+    uint32_t rx_head; // of the socket, when the kernel was asked
+    uint32_t tx_tail;
+    struct far_ifreq arg;
+};
+// GETIFADDRS: as getifaddrs(3) lists them. An interface itself has family 0.
+struct far_ifaddr {
+    char name[FAR_IF_NAME];
+    uint32_t index;
+    uint32_t flags; // IFF_..., of Linux
+    struct far_addr addr;
+    struct far_addr netmask;
+    struct far_addr other; // broadcast address, or the other end's
+    uint16_t hw_type;
+    uint16_t hw_len;
+    uint8_t hw[12];
+};
+_Static_assert(sizeof(struct far_ifaddr) == 136, "SPEC: interface address");
 struct far_rep_accept {
     struct far_addr peer;
     struct far_addr local;

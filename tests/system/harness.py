@@ -538,6 +538,11 @@ class Shell:
         self.transcript.append(f"{call} -> {result}")
         return result
 
+    def ask(self, call):
+        """The result of a call that is made again until it is as wanted."""
+        self.child.write(call + "\n")
+        return self._next(None, PATIENCE_S)
+
     def begin(self, name, call):
         """Make the call in a thread of its own, called name."""
         self.child.write(f"{name}& {call}\n")

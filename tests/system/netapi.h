@@ -7,6 +7,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -15,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -45,6 +49,11 @@ struct net {
         struct far_gai_entry *out, size_t max);
     int (*sendmsg)(int s, const struct msghdr *m, int flags, bool wait);
     int (*recvmsg)(int s, struct msghdr *m, int flags, bool wait);
+    int (*ioctl)(int s, unsigned long request, void *arg);
+    int (*getifaddrs)(struct ifaddrs **out);
+    void (*freeifaddrs)(struct ifaddrs *list);
+    int (*if_nametoindex)(const char *name);
+    int (*if_indextoname)(unsigned index, char *name);
 };
 
 // --- The kernel's ---
@@ -231,6 +240,23 @@ static int native_recvmsg(int s, struct msghdr *m, int flags, bool wait) {
     return native_result(recvmsg(s, m, flags | (wait ? 0 : MSG_DONTWAIT)));
 }
 
+static int native_ioctl(int s, unsigned long request, void *arg) {
+    return native_result(ioctl(s, request, arg));
+}
+
+static int native_getifaddrs(struct ifaddrs **out) {
+    return native_result(getifaddrs(out));
+}
+
+static int native_if_nametoindex(const char *name) {
+    unsigned index = if_nametoindex(name);
+    return index ? (int)index : -errno;
+}
+
+static int native_if_indextoname(unsigned index, char *name) {
+    return if_indextoname(index, name) ? 0 : -errno;
+}
+
 static const struct net net_native = {
     native_socket,
     native_close,
@@ -249,6 +275,11 @@ static const struct net net_native = {
     native_lookup,
     native_sendmsg,
     native_recvmsg,
+    native_ioctl,
+    native_getifaddrs,
+    freeifaddrs,
+    native_if_nametoindex,
+    native_if_indextoname,
 };
 
 // --- The link's ---
@@ -349,6 +380,22 @@ static int over_recvmsg(int s, struct msghdr *m, int flags, bool wait) {
     return far_posix_recvmsg(the_link(), s, m, (uint32_t)flags, deadline(wait));
 }
 
+static int over_ioctl(int s, unsigned long request, void *arg) {
+    return far_posix_ioctl(the_link(), s, request, arg);
+}
+
+static int over_getifaddrs(struct ifaddrs **out) {
+    return far_posix_getifaddrs(the_link(), out);
+}
+
+static int over_if_nametoindex(const char *name) {
+    return far_if_nametoindex(the_link(), name);
+}
+
+static int over_if_indextoname(unsigned index, char *name) {
+    return far_if_indextoname(the_link(), index, name);
+}
+
 static const struct net net_over_link = {
     over_socket,
     over_close,
@@ -367,6 +414,11 @@ static const struct net net_over_link = {
     over_lookup,
     over_sendmsg,
     over_recvmsg,
+    over_ioctl,
+    over_getifaddrs,
+    far_posix_freeifaddrs,
+    over_if_nametoindex,
+    over_if_indextoname,
 };
 
 // --- Which one ---
