@@ -182,6 +182,25 @@ uint32_t far_link_events(struct far_link *l);
 int far_link_wait(struct far_link *l, uint32_t events, uint64_t deadline_ns,
     int (*wait)(void *arg, uint64_t deadline_ns), void *arg);
 
+// The same for threads that watch descriptors of their own, several at a time.
+// wait() sleeps at those descriptors and, if it leads, at the link's too, else
+// until wake(): FAR_OK (the link's, or woken), FAR_ETIMEDOUT (an own one, or
+// the deadline), FAR_EINTR, FAR_ELINKDOWN. wake() is called by other threads
+// under a lock: it must not sleep, and one that comes just before a wait() must
+// end it. It may come until far_link_wait_beside() has returned.
+struct far_beside {
+    int (*wait)(void *arg, bool lead, uint64_t deadline_ns);
+    void (*wake)(void *arg);
+    void *arg;
+};
+int far_link_wait_beside(struct far_link *l, uint32_t events,
+    uint64_t deadline_ns, const struct far_beside *beside);
+
+// A number that changes when far says or sends something new about this socket:
+// for edges, which poll bits alone do not show. 0 for a handle that is none. arm
+// as in far_ready(), for bytes beyond those that are there.
+uint32_t far_mark(struct far_link *l, int sock, bool arm);
+
 struct far_pollfd {
     int sock; // < 0: ignored
     uint32_t events;

@@ -61,7 +61,8 @@ struct far_posix_options {
     uint32_t sockets; // wishes, 0: default
     uint32_t ring;    // bytes each way, 0: default
     uint32_t index_base;
-    bool quiet;                     // no line on stderr
+    int first_fd; // the link's descriptors get this number or a higher one
+    bool quiet;   // no line on stderr
     bool (*interrupted)(void *arg); // as far_port.interrupted
     void *arg;
 };
@@ -82,6 +83,10 @@ void far_posix_interrupt(struct far_posix *p);
 // or FAR_ELINKDOWN, which a wait given to far_link_wait() returns.
 int far_posix_fd(struct far_posix *p);
 int far_posix_ack(struct far_posix *p);
+
+// The link's own descriptors, for a library that must keep others off them:
+// fills out[i], returns how many (at most max).
+int far_posix_fds(struct far_posix *p, int *out, int max);
 
 // Unmaps and frees. No thread may be in a call on the link.
 void far_posix_close(struct far_posix *p);

@@ -3,6 +3,7 @@
 #include "ports/posix/hello.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ struct far_posix {
     int bell_far;  // eventfd: we ring
     int bell_near; // eventfd: far rings, and we ourselves to wake up
     int epfd;      // both, edge-triggered
+    int first_fd;  // the least number of these
     bool gone;     // the hang-up was seen
     bool (*interrupted)(void *arg);
     void *arg;
@@ -192,13 +194,27 @@ static int watch(int epfd, int fd, uint32_t events) {
     return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) == 0 ? FAR_OK : FAR_ENOMEM;
 }
 
+// Moves a descriptor out of the way of a program that expects the low numbers
+// for itself.
+static int lift(int fd, int first) {
+    if (fd < 0 || fd >= first) {
+        return fd;
+    }
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, first);
+    if (high < 0) {
+        return fd;
+    }
+    close(fd);
+    return high;
+}
+
 static int set_up(struct far_posix *p, int memfd, uint32_t far_at) {
     struct far_layout lay;
     int err = map_region(p, memfd, far_at, &lay);
     if (err != FAR_OK) {
         return err;
     }
-    p->epfd = epoll_create1(EPOLL_CLOEXEC);
+    p->epfd = lift(epoll_create1(EPOLL_CLOEXEC), p->first_fd);
     if (p->epfd < 0) {
         return FAR_EMFILE;
     }
@@ -255,6 +271,7 @@ static int try_path(const char *path, struct attempt *a,
         return FAR_ENOMEM;
     }
     p->conn = p->bell_far = p->bell_near = p->epfd = -1;
+    p->first_fd = a->o->first_fd;
     p->interrupted = a->o->interrupted;
     p->arg = a->o->arg;
     int fds[3];
@@ -264,8 +281,9 @@ static int try_path(const char *path, struct attempt *a,
     }
     if (err == FAR_OK) {
         p->region_bytes = a->welcome.region_bytes;
-        p->bell_far = fds[1];
-        p->bell_near = fds[2];
+        p->conn = lift(p->conn, p->first_fd);
+        p->bell_far = lift(fds[1], p->first_fd);
+        p->bell_near = lift(fds[2], p->first_fd);
         err = set_up(p, fds[0], a->welcome.far_at);
         close(fds[0]);
     }
@@ -379,4 +397,13 @@ int far_posix_fd(struct far_posix *p) {
 
 int far_posix_ack(struct far_posix *p) {
     return wait(p, 1u) == FAR_ELINKDOWN ? FAR_ELINKDOWN : FAR_OK;
+}
+
+int far_posix_fds(struct far_posix *p, int *out, int max) {
+    const int all[] = {p->conn, p->bell_far, p->bell_near, p->epfd};
+    int n = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all && n < max; i++) {
+        out[n++] = all[i];
+    }
+    return n;
 }

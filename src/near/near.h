@@ -92,7 +92,8 @@ enum fari_wait_kind {
 };
 
 struct fari_waiter {
-    _Atomic uint32_t word; // 1: look again
+    _Atomic uint32_t word;           // 1: look again
+    const struct far_beside *beside; // NULL: parks on word
     uint8_t kind;
     uint32_t id;
 };

@@ -21,6 +21,8 @@ static void wake_one(struct far_link *l, uint32_t i) {
         if (l->leader_sleeps) {
             l->port->wake(l->ctx);
         }
+    } else if (w->beside) {
+        w->beside->wake(w->beside->arg);
     } else if (l->port->unpark) {
         l->port->unpark(l->ctx, &w->word);
     }
@@ -86,6 +88,7 @@ uint32_t fari_wait_begin(struct far_link *l, enum fari_wait_kind kind,
         if (l->waiters[i].kind == FARI_WAIT_NONE) {
             l->waiters[i].kind = (uint8_t)kind;
             l->waiters[i].id = id;
+            l->waiters[i].beside = NULL;
             atomic_store(&l->waiters[i].word, 0u);
             l->waiters_top = i >= l->waiters_top ? i + 1u : l->waiters_top;
             found = i;
@@ -150,7 +153,17 @@ struct sleeper {
     uint64_t deadline_ns;
     int (*wait)(void *arg, uint64_t deadline_ns);
     void *arg;
+    const struct far_beside *beside;
 };
+
+// Where the leader sleeps: at the port's wait or one of its own.
+static int sleep_leading(struct far_link *l, const struct sleeper *s) {
+    if (s->beside) {
+        return s->beside->wait(s->beside->arg, true, s->deadline_ns);
+    }
+    return s->wait ? s->wait(s->arg, s->deadline_ns)
+                   : l->port->wait(l->ctx, s->deadline_ns);
+}
 
 // Called and returns with the link's lock held, l->leader being us.
 static int lead(struct far_link *l, const struct sleeper *s) {
@@ -183,8 +196,7 @@ static int lead(struct far_link *l, const struct sleeper *s) {
         if (interrupted(l)) {
             err = FAR_EINTR;
         } else {
-            err = s->wait ? s->wait(s->arg, s->deadline_ns)
-                          : l->port->wait(l->ctx, s->deadline_ns);
+            err = sleep_leading(l, s);
         }
         fari_lock(l, &l->lock);
         l->leader_sleeps = false;
@@ -204,7 +216,12 @@ static int follow(struct far_link *l, const struct sleeper *s) {
     struct fari_waiter *w = &l->waiters[s->i];
     fari_unlock(l, &l->lock);
     bool stop = interrupted(l);
-    if (!stop) {
+    bool own = false; // one of its own descriptors, or the time
+    if (!stop && s->beside) {
+        own = s->beside->wait(s->beside->arg, false, s->deadline_ns) ==
+              FAR_ETIMEDOUT;
+        stop = interrupted(l);
+    } else if (!stop) {
         l->port->park(l->ctx, &w->word, 0u, s->deadline_ns);
         stop = interrupted(l);
     }
@@ -212,8 +229,8 @@ static int follow(struct far_link *l, const struct sleeper *s) {
     if (atomic_exchange(&w->word, 0u)) {
         return FAR_OK;
     }
-    if (stop) {
-        return FAR_EINTR;
+    if (stop || own) {
+        return stop ? FAR_EINTR : FAR_ETIMEDOUT;
     }
     return l->port->now_ns(l->ctx) >= s->deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
 }
@@ -225,6 +242,12 @@ static int blind(struct far_link *l, const struct sleeper *s) {
     int err = FAR_OK;
     if (s->wait) {
         err = s->wait(s->arg, until);
+    } else if (s->beside) {
+        // Its own descriptors end it; the time that we gave does not.
+        err = s->beside->wait(s->beside->arg, false, until);
+        if (err == FAR_ETIMEDOUT && l->port->now_ns(l->ctx) < until) {
+            return err;
+        }
     } else {
         _Atomic uint32_t word = 0;
         l->port->park(l->ctx, &word, 0u, until);
@@ -331,6 +354,27 @@ int far_link_wait(struct far_link *l, uint32_t events, uint64_t deadline_ns,
     // Whoever took a KICK after the caller armed counted it before this look.
     if (atomic_load(&l->events) == events) {
         err = fari_wait_step_with(l, w, deadline_ns, wait, arg);
+    }
+    fari_wait_end(l, w);
+    return err;
+}
+
+int far_link_wait_beside(struct far_link *l, uint32_t events,
+    uint64_t deadline_ns, const struct far_beside *beside) {
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_ANY, 0);
+    int err = FAR_OK;
+    if (w < FARI_WAITERS) {
+        fari_lock(l, &l->lock);
+        l->waiters[w].beside = beside;
+        fari_unlock(l, &l->lock);
+    }
+    if (atomic_load(&l->events) == events) {
+        struct sleeper s = {
+            .i = w,
+            .deadline_ns = deadline_ns,
+            .beside = beside,
+        };
+        err = step(l, &s);
     }
     fari_wait_end(l, w);
     return err;
