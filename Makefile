@@ -160,6 +160,9 @@ $(B)/obj/%.o: %.c $(B)/obj/flags | packages
 	    -MMD -MP -c -o $@ $<
 
 $(B)/obj/daemon/%.o: DIR_CFLAGS = $(INIH_CFLAGS)
+# Only what is marked is seen by the program. Fortified headers would define
+# some of what we define.
+$(B)/obj/preload/%.o: DIR_CFLAGS = -fvisibility=hidden -U_FORTIFY_SOURCE
 
 LIB_OBJ := $(call obj,$(LIB_SRC))
 FAR_OBJ := $(call obj,$(filter src/wire/% src/ring/% ports/posix/errno.c \
@@ -190,8 +193,8 @@ $(B)/lib/libfarsock.so: $(SHLIB)
 $(PRELOAD): $(PRELOAD_OBJ) $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -shared $(filter-out $(SAN_STATIC),$(LDFLAGS)) -o $@ \
-	    $(PRELOAD_OBJ) $(LIB) -pthread -ldl
+	$(Q)$(CC) -shared -Wl,--exclude-libs,ALL \
+	    $(filter-out $(SAN_STATIC),$(LDFLAGS)) -o $@ $(PRELOAD_OBJ) $(LIB) -pthread -ldl
 
 define link
 	$(call say,LD,$@)

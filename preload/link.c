@@ -1,0 +1,108 @@
+// The process's link, and what surrounds a call on it.
+// SPDX-License-Identifier: MIT
+#include "preload/preload.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/un.h>
+
+static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
+static struct plink *_Atomic current;
+
+// The signals that had been handled when this thread's call began.
+static _Thread_local struct {
+    struct signals_run before;
+    bool restarts;
+} call __attribute__((tls_model("initial-exec")));
+
+void call_begin(bool restarts) {
+    call.before = fari_signals;
+    call.restarts = restarts;
+}
+
+bool call_was_interrupted(void) {
+    return call.restarts ? call.before.ending != fari_signals.ending
+                         : call.before.all != fari_signals.all;
+}
+
+static bool interrupted(void *arg) {
+    (void)arg;
+    return call_was_interrupted();
+}
+
+static void guard_link(struct far_posix *p) {
+    int fds[8];
+    int n = far_posix_fds(p, fds, 8);
+    for (int i = 0; i < n; i++) {
+        guard_add(fds[i]);
+    }
+}
+
+static struct plink *open_link(void) {
+    struct far_posix_options o = {
+        .wait_s = -1,
+        .first_fd = guard_floor(),
+        .interrupted = interrupted,
+    };
+    struct plink *l = calloc(1, sizeof *l);
+    if (!l) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    int err = far_posix_open(&l->posix, &o);
+    if (err != FAR_OK) {
+        free(l);
+        far_done(err == FAR_EINTR ? FAR_EINTR : FAR_ENETDOWN);
+        return NULL;
+    }
+    l->near = far_posix_link(l->posix);
+    guard_link(l->posix);
+    return l;
+}
+
+struct plink *link_if_open(void) {
+    return atomic_load_explicit(&current, memory_order_acquire);
+}
+
+struct plink *link_get(void) {
+    struct plink *l = link_if_open();
+    if (l && far_link_is_up(l->near)) {
+        return l;
+    }
+    pthread_mutex_lock(&opening);
+    l = link_if_open();
+    if (!l || !far_link_is_up(l->near)) {
+        // Sockets of a link that died keep it; new ones get a new one.
+        l = open_link();
+        if (l) {
+            atomic_store_explicit(&current, l, memory_order_release);
+        }
+    }
+    pthread_mutex_unlock(&opening);
+    return l;
+}
+
+// In the child: the link is its parent's, whose death must be noticed.
+void link_forget_after_fork(void) {
+    int fd;
+    while ((fd = guard_next(0, FD_MAX)) >= 0) {
+        guard_remove(fd);
+        real()->close(fd);
+    }
+    pthread_mutex_init(&opening, NULL);
+    atomic_store(&current, NULL);
+}
+
+// Numbers of the link equal those of Linux's generic ABI.
+int far_done(int r) {
+    if (r >= 0) {
+        return r;
+    }
+    errno = r <= FAR_ELINKDOWN ? ENETDOWN : -r;
+    return -1;
+}
+
+ssize_t far_done_long(ssize_t r) {
+    return r < 0 ? far_done((int)r) : r;
+}

@@ -1,0 +1,177 @@
+// What the parts of the preload library share.
+// SPDX-License-Identifier: MIT
+#ifndef FARSOCK_PRELOAD_H
+#define FARSOCK_PRELOAD_H
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "farsock/farsock.h"
+#include "farsock/posix.h"
+#include "preload/real.h"
+
+// Each wrapper is a symbol that the program finds before the C library's.
+#define EXPORT __attribute__((visibility("default")))
+
+// --- Descriptors (table.c) ---
+
+#define FD_MAX (1 << 20) // no higher descriptor can be a far socket
+
+// A link of this process. Never freed: a socket may name it.
+struct plink {
+    struct far_posix *posix;
+    struct far_link *near;
+};
+
+enum psock_kind {
+    PSOCK_FREE,
+    PSOCK_FAR,       // a socket of this process's link
+    PSOCK_INHERITED, // of the process we were forked from, not yet adopted
+};
+
+// An open file description whose socket is far. Its memory is used for another
+// one later, never given back, so that a late look is harmless.
+struct psock {
+    _Atomic int kind; // psock_kind
+    struct plink *link;
+    int handle;
+    _Atomic int refs; // descriptors that name it
+    _Atomic bool nonblock;
+    _Atomic bool rcvtimeo, sndtimeo; // one is set
+    bool traced;                     // its edges are counted
+    bool shared;                     // its token leads to farsockd
+    int family, type, proto;
+    // How often it had nothing, or no room, for a call: what comes afterwards
+    // is an edge (EPOLLET).
+    _Atomic uint32_t dry, full;
+    struct psock *next_free;
+};
+
+// The far socket of a descriptor, or NULL: it is none.
+extern struct psock *_Atomic fari_fds[FD_MAX];
+static inline struct psock *psock_at(int fd) {
+    if ((unsigned)fd >= FD_MAX) {
+        return NULL;
+    }
+    return atomic_load_explicit(&fari_fds[fd], memory_order_acquire);
+}
+
+// Under the table's lock: changes what descriptors mean.
+void table_lock(void);
+void table_unlock(void);
+
+struct psock *psock_new(struct plink *link, int handle, int family, int type,
+    int proto);
+void table_set(int fd, struct psock *s); // takes a reference
+// The descriptor is about to be closed or replaced: true if it was one of ours.
+// The last one closes the socket.
+bool table_drop(int fd, bool linger);
+// No descriptor at or above it is a far socket.
+extern _Atomic int fari_fds_top;
+// Under the lock, in a child: every socket is inherited.
+void table_inherit(void);
+// The library's own descriptors, which the program shall not close.
+void guard_add(int fd);
+void guard_remove(int fd);
+bool guard_has(int fd);
+// The first guarded descriptor in [from, to], -1: none.
+int guard_next(int from, int to);
+int guard_floor(void);  // where own descriptors go
+int guard_lift(int fd); // there
+
+// --- Links and calls (link.c) ---
+
+// The link, opened if it is not. NULL with errno.
+struct plink *link_get(void);
+struct plink *link_if_open(void);
+void link_forget_after_fork(void);
+
+// The result of a far call as a system call's: -1 with errno.
+int far_done(int r);
+ssize_t far_done_long(ssize_t r);
+
+// The socket's handle on a link of this process, made to be so if it was
+// inherited. False with errno.
+bool psock_adopt(struct psock *s);
+static inline bool psock_use(struct psock *s) {
+    return atomic_load_explicit(&s->kind, memory_order_relaxed) == PSOCK_FAR ||
+           psock_adopt(s);
+}
+
+// Begins a call that a signal may end. restarts: a handler with SA_RESTART does
+// not.
+void call_begin(bool restarts);
+static inline uint64_t wait_of(const struct psock *s, bool dontwait) {
+    return dontwait || atomic_load_explicit(&s->nonblock, memory_order_relaxed)
+               ? FAR_NOWAIT
+               : FAR_FOREVER;
+}
+bool call_was_interrupted(void);
+
+// --- Signals (signal.c) ---
+
+// Handlers that ran in this thread: all, and those without SA_RESTART.
+struct signals_run {
+    uint32_t all, ending;
+};
+extern _Thread_local struct signals_run fari_signals
+    __attribute__((tls_model("initial-exec")));
+
+// --- Addresses (addr.c) ---
+
+// FAR_OK, or a far_err as the kernel's for such an address.
+int addr_to_far(const struct sockaddr *sa, socklen_t len, struct far_addr *out);
+// Its size; nothing is written beyond *len, which then is that size.
+socklen_t addr_to_host(const struct far_addr *a, struct sockaddr *sa,
+    socklen_t *len);
+
+// --- Waiting (wait.c) ---
+
+// A wait for far sockets and other descriptors.
+struct mixed {
+    struct pollfd *fds; // count own ones, and room for two more
+    nfds_t count;
+    const sigset_t *mask; // NULL: as it is
+    int ready;            // how many of fds are, after a sleep
+};
+// What far_link_events() says, before the sockets are asked and armed.
+uint32_t mixed_begin(void);
+// Sleeps until one of fds is ready, something happened on the link, or the
+// deadline. 0, or -1 with errno EINTR; *timed_out.
+int mixed_wait(struct mixed *m, uint32_t events, uint64_t deadline_ns,
+    bool *timed_out);
+// Looks at the descriptors only.
+int mixed_look(struct mixed *m);
+// Makes every mixed_wait() of this process look again.
+void mixed_poke(void);
+uint64_t deadline_of_ms(int ms);
+uint64_t deadline_of_timespec(const struct timespec *t);
+
+// --- Epoll (epoll.c) ---
+
+// Far sockets in an epoll instance. NULL: it has none.
+bool epoll_has_far(int epfd);
+// Whether epoll_wait() would find a far socket ready; arms them if arm.
+bool epoll_far_ready(int epfd, bool arm);
+void epoll_forget_sock(struct psock *s); // under the table's lock
+void epoll_forget_fd(int fd);            // an epoll descriptor is closed
+void epoll_forget_range(int from, int to);
+void epoll_dup(int fd, int copy);
+
+// --- Data (data.c) ---
+
+ssize_t far_send_bytes(struct psock *s, const void *buf, size_t len, int flags,
+    const struct sockaddr *to, socklen_t to_len);
+ssize_t far_recv_bytes(struct psock *s, void *buf, size_t len, int flags,
+    struct sockaddr *from, socklen_t *from_len);
+ssize_t far_send_msg(struct psock *s, const struct msghdr *msg, int flags);
+ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags);
+
+int ioctl_ask(struct psock *s, unsigned long request, void *arg);
+
+#endif

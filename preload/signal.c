@@ -1,0 +1,128 @@
+// Signals: which handlers ran, so that a sleeping call ends as natively.
+// SPDX-License-Identifier: MIT
+#include "preload/preload.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+// A call of ours consists of several system calls, so the kernel cannot restart
+// it, nor does it tell whether it would have. Every handler of the program runs
+// inside of one of ours, which counts it for the thread.
+
+_Thread_local struct signals_run fari_signals
+    __attribute__((tls_model("initial-exec")));
+
+static struct sigaction actions[NSIG]; // as the program gave them
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void on_signal(int sig, siginfo_t *info, void *context) {
+    struct sigaction a = actions[sig];
+    fari_signals.all++;
+    if (!(a.sa_flags & SA_RESTART)) {
+        fari_signals.ending++;
+    }
+    if (a.sa_flags & SA_SIGINFO) {
+        a.sa_sigaction(sig, info, context);
+    } else if (a.sa_handler != SIG_DFL && a.sa_handler != SIG_IGN) {
+        a.sa_handler(sig);
+    }
+}
+
+static bool is_handler(const struct sigaction *a) {
+    return (a->sa_flags & SA_SIGINFO) ||
+           (a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN);
+}
+
+static bool is_ours(const struct sigaction *a) {
+    return (a->sa_flags & SA_SIGINFO) && a->sa_sigaction == on_signal;
+}
+
+// Under the lock. The order matters: our handler may run as soon as it is set.
+static int replace(int sig, const struct sigaction *act,
+    struct sigaction *old) {
+    struct sigaction ours = *act;
+    struct sigaction before = actions[sig];
+    if (is_handler(act)) {
+        ours.sa_sigaction = on_signal;
+        ours.sa_flags |= SA_SIGINFO;
+        actions[sig] = *act;
+    }
+    int rc = real()->sigaction(sig, &ours, old);
+    if (rc != 0) {
+        actions[sig] = before;
+    }
+    if (old && is_ours(old)) {
+        *old = before;
+    }
+    return rc;
+}
+
+EXPORT int sigaction(int sig, const struct sigaction *act,
+    struct sigaction *old) {
+    if (sig <= 0 || sig >= NSIG) {
+        return real()->sigaction(sig, act, old);
+    }
+    // No signal may come while we hold the lock: its handler may call us.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    pthread_mutex_lock(&lock);
+    struct sigaction was = {0};
+    int rc;
+    if (act) {
+        rc = replace(sig, act, &was);
+    } else {
+        rc = real()->sigaction(sig, NULL, &was);
+        if (rc == 0 && is_ours(&was)) {
+            was = actions[sig];
+        }
+    }
+    int saved = errno;
+    pthread_mutex_unlock(&lock);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc == 0 && old) {
+        *old = was;
+    }
+    errno = saved;
+    return rc;
+}
+
+// What siginterrupt() asked for.
+static sigset_t interrupting;
+
+static sighandler_t set_simple(int sig, sighandler_t handler, int flags) {
+    struct sigaction a = {.sa_handler = handler, .sa_flags = flags};
+    struct sigaction old;
+    sigemptyset(&a.sa_mask);
+    if (handler == SIG_ERR) {
+        errno = EINVAL;
+        return SIG_ERR;
+    }
+    return sigaction(sig, &a, &old) == 0 ? old.sa_handler : SIG_ERR;
+}
+
+EXPORT sighandler_t signal(int sig, sighandler_t handler) {
+    bool ends = sigismember(&interrupting, sig) == 1;
+    return set_simple(sig, handler, ends ? 0 : SA_RESTART);
+}
+
+EXPORT sighandler_t __sysv_signal(int sig, sighandler_t handler) {
+    return set_simple(sig, handler, (int)(SA_RESETHAND | SA_NODEFER));
+}
+
+EXPORT int siginterrupt(int sig, int ends) {
+    struct sigaction a;
+    if (sigaction(sig, NULL, &a) != 0) {
+        return -1;
+    }
+    if (ends) {
+        sigaddset(&interrupting, sig);
+        a.sa_flags &= ~SA_RESTART;
+    } else {
+        sigdelset(&interrupting, sig);
+        a.sa_flags |= SA_RESTART;
+    }
+    return sigaction(sig, &a, NULL);
+}

@@ -1,0 +1,202 @@
+// Making, naming and connecting sockets.
+// SPDX-License-Identifier: MIT
+#include "preload/preload.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
+
+// The number that the program gets: a socket of the kernel's that is connected
+// to nothing. It holds the descriptor's flags and is inherited, duplicated and
+// closed as any other.
+static int new_token(int flags) {
+    return real()->socket(AF_UNIX, SOCK_STREAM | (flags & TYPE_FLAGS), 0);
+}
+
+static int give_descriptor(int token, struct plink *link, int handle,
+    const struct psock *like, int flags) {
+    struct psock *s =
+        psock_new(link, handle, like->family, like->type, like->proto);
+    if (!s || token >= FD_MAX) {
+        far_close_nowait(link->near, handle);
+        real()->close(token);
+        errno = s ? EMFILE : ENOMEM;
+        return -1;
+    }
+    s->nonblock = (flags & SOCK_NONBLOCK) != 0;
+    table_set(token, s);
+    return token;
+}
+
+static int drop_token(int token, int err) {
+    real()->close(token);
+    errno = err;
+    return -1;
+}
+
+EXPORT int socket(int family, int type, int proto) {
+    if (family != AF_INET && family != AF_INET6) {
+        return real()->socket(family, type, proto);
+    }
+    int kind = type & ~TYPE_FLAGS;
+    struct plink *link = link_get();
+    if (!link) {
+        return -1;
+    }
+    int token = new_token(type);
+    if (token < 0) {
+        return -1;
+    }
+    call_begin(true);
+    int handle = far_socket(link->near, (uint32_t)family, (uint32_t)kind,
+        (uint32_t)proto);
+    if (handle < 0) {
+        far_done(handle);
+        return drop_token(token, errno);
+    }
+    struct psock like = {.family = family, .type = kind, .proto = proto};
+    return give_descriptor(token, link, handle, &like, type);
+}
+
+static int accept_far(struct psock *s, struct sockaddr *sa, socklen_t *len,
+    int flags) {
+    if (flags & ~TYPE_FLAGS) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (!psock_use(s)) {
+        return -1;
+    }
+    int token = new_token(flags);
+    if (token < 0) {
+        return -1;
+    }
+    struct far_addr peer;
+    call_begin(!s->rcvtimeo);
+    int handle = far_accept(s->link->near, s->handle, &peer, wait_of(s, false));
+    if (handle < 0) {
+        atomic_fetch_add(&s->dry, handle == FAR_EAGAIN);
+        far_done(handle);
+        return drop_token(token, errno);
+    }
+    int fd = give_descriptor(token, s->link, handle, s, flags);
+    if (fd >= 0 && sa) {
+        if (!len) {
+            close(fd);
+            errno = EFAULT;
+            return -1;
+        }
+        addr_to_host(&peer, sa, len);
+    }
+    struct psock *child = psock_at(fd);
+    if (child) {
+        child->rcvtimeo = (bool)s->rcvtimeo;
+        child->sndtimeo = (bool)s->sndtimeo;
+    }
+    return fd;
+}
+
+EXPORT int accept4(int fd, __SOCKADDR_ARG addr, socklen_t *len, int flags) {
+    struct psock *s = psock_at(fd);
+    return s ? accept_far(s, addr.__sockaddr__, len, flags)
+             : real()->accept4(fd, addr, len, flags);
+}
+
+EXPORT int accept(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
+    struct psock *s = psock_at(fd);
+    return s ? accept_far(s, addr.__sockaddr__, len, 0)
+             : real()->accept(fd, addr, len);
+}
+
+EXPORT int bind(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len) {
+    struct psock *s = psock_at(fd);
+    struct far_addr a;
+    if (!s) {
+        return real()->bind(fd, addr, len);
+    }
+    int err = addr_to_far(addr.__sockaddr__, len, &a);
+    if (err != FAR_OK || !psock_use(s)) {
+        return err != FAR_OK ? far_done(err) : -1;
+    }
+    call_begin(true);
+    return far_done(far_bind(s->link->near, s->handle, &a));
+}
+
+EXPORT int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len) {
+    struct psock *s = psock_at(fd);
+    struct far_addr a;
+    if (!s) {
+        return real()->connect(fd, addr, len);
+    }
+    int err = addr_to_far(addr.__sockaddr__, len, &a);
+    if (err != FAR_OK || !psock_use(s)) {
+        return err != FAR_OK ? far_done(err) : -1;
+    }
+    call_begin(!s->sndtimeo);
+    err = far_connect(s->link->near, s->handle, &a, wait_of(s, false));
+    if (err == FAR_EINPROGRESS) {
+        atomic_fetch_add(&s->full, 1); // its end is an edge
+    }
+    return far_done(err);
+}
+
+EXPORT int listen(int fd, int backlog) {
+    struct psock *s = psock_at(fd);
+    if (!s) {
+        return real()->listen(fd, backlog);
+    }
+    if (!psock_use(s)) {
+        return -1;
+    }
+    call_begin(true);
+    return far_done(far_listen(s->link->near, s->handle, backlog));
+}
+
+EXPORT int shutdown(int fd, int how) {
+    struct psock *s = psock_at(fd);
+    if (!s) {
+        return real()->shutdown(fd, how);
+    }
+    if (!psock_use(s)) {
+        return -1;
+    }
+    call_begin(true);
+    return far_done(far_shutdown(s->link->near, s->handle, how));
+}
+
+typedef int name_call(struct far_link *l, int sock, struct far_addr *addr);
+
+static int name_of(struct psock *s, name_call *ask, struct sockaddr *sa,
+    socklen_t *len) {
+    struct far_addr a;
+    if (!sa || !len) {
+        errno = EFAULT;
+        return -1;
+    }
+    if ((int)*len < 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (!psock_use(s)) {
+        return -1;
+    }
+    call_begin(true);
+    int err = ask(s->link->near, s->handle, &a);
+    if (err >= 0) {
+        addr_to_host(&a, sa, len);
+    }
+    return far_done(err < 0 ? err : 0);
+}
+
+EXPORT int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
+    struct psock *s = psock_at(fd);
+    return s ? name_of(s, far_getsockname, addr.__sockaddr__, len)
+             : real()->getsockname(fd, addr, len);
+}
+
+EXPORT int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
+    struct psock *s = psock_at(fd);
+    return s ? name_of(s, far_getpeername, addr.__sockaddr__, len)
+             : real()->getpeername(fd, addr, len);
+}
