@@ -1,4 +1,4 @@
-// farsock: looks at a running farsockd.
+// farsock: looks at a running farsockd, and runs programs over its links.
 // SPDX-License-Identifier: MIT
 #include <getopt.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@ static int version(const struct tool_options *o, int argc, char **argv);
 static const struct tool_command commands[] = {
     {"show", tool_show, "", "links, sockets and what they wait for"},
     {"dump", tool_dump, "", "the same for programs, tab-separated"},
+    {"run", tool_run, "PROGRAM...", "a program whose sockets go over a link"},
     {"help", help, "", "this"},
     {"version", version, "", "the version"},
 };
@@ -51,7 +52,7 @@ static int help(const struct tool_options *o, int argc, char **argv) {
         return TOOL_USAGE;
     }
     puts("usage: farsock [--link PATH] [COMMAND]\n"
-         "Look at a running farsockd.\n");
+         "Look at a running farsockd, or run a program over its link.\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         const struct tool_command *c = &commands[i];
         printf("  %s%s%-*s  %s%s\n", c->name, c->args[0] ? " " : "",

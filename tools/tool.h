@@ -21,6 +21,9 @@ struct tool_command {
 int tool_show(const struct tool_options *o, int argc, char **argv);
 int tool_dump(const struct tool_options *o, int argc, char **argv);
 
+// tools/run.c
+int tool_run(const struct tool_options *o, int argc, char **argv);
+
 // Prints "farsock: ..." as one line on stderr; returns status.
 __attribute__((format(printf, 2, 3))) int tool_fail(int status, const char *fmt,
     ...);

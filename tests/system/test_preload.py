@@ -1,0 +1,415 @@
+#!/usr/bin/python3
+# Unmodified programs, whose sockets go over a link.
+# SPDX-License-Identifier: MIT
+"""The programs run in a network namespace that has nothing in it. The same
+script runs natively beside farsockd where its output is compared."""
+
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import textwrap
+
+from harness import (
+    BUILD,
+    FARSOCK,
+    SANITIZED,
+    Far,
+    check,
+    check_equal,
+    in_thread,
+    main,
+    receive_all,
+    skip,
+    test,
+)
+
+RUN = [FARSOCK, "run", "--"]
+PYTHON = "/usr/bin/python3"
+DATA = bytes(i * 7 % 251 for i in range(1 << 16)) * 48  # 3 MiB
+DIGEST = hashlib.sha256(DATA).hexdigest()
+
+if SANITIZED:
+    print("1..0 # SKIP a sanitizer's run time must be loaded first")
+    raise SystemExit
+
+
+def needs(*programs):
+    for name in programs:
+        if not shutil.which(name):
+            skip(f"no {name} here")
+
+
+def both(script, *args):
+    """What a Python script prints natively, and what over a link."""
+    text = textwrap.dedent(script)
+    with Far() as far:
+        want = far.native(PYTHON, "-c", text, *args).end()
+        child = far.near(*RUN, PYTHON, "-c", text, *args)
+        got = child.end()
+        check_equal(got, want, child.stderr)
+        check(want, "the script says nothing")
+        return got
+
+
+def http_server(far):
+    """One answer with DATA; its port and how to wait for it."""
+    listener = far.net.listener()
+
+    def serve():
+        peer = listener.accept()[0]
+        peer.recv(1 << 16)
+        head = f"HTTP/1.0 200 OK\r\nContent-Length: {len(DATA)}\r\n\r\n"
+        peer.sendall(head.encode() + DATA)
+        peer.close()
+
+    return listener.getsockname()[1], in_thread(serve)
+
+
+@test
+def curl():
+    """curl fetches from an empty namespace."""
+    needs("curl")
+    with Far() as far:
+        port, served = http_server(far)
+        url = f"http://127.0.0.1:{port}/"
+        child = far.near(*RUN, "sh", "-c", f"curl -s {url} | sha256sum")
+        check_equal(child.line().split()[0], DIGEST)
+        child.end()
+        served()
+
+
+@test
+def nc_serves():
+    """nc listens, and gets every byte."""
+    needs("nc")
+    with Far() as far:
+        probe = far.net.listener()
+        port = probe.getsockname()[1]
+        probe.close()
+        child = far.near(*RUN, "sh", "-c", f"nc -l 127.0.0.1 {port} | sha256sum")
+        peer = connect_when_up(far, port)
+        peer.sendall(DATA)
+        peer.shutdown(socket.SHUT_WR)
+        check_equal(child.line().split()[0], DIGEST)
+        child.end()
+
+
+def connect_when_up(far, port):
+    from harness import until
+
+    def attempt():
+        try:
+            return far.net.connect(port)
+        except ConnectionRefusedError:
+            return None
+
+    return until(f"somebody listens at {port}", attempt)
+
+
+@test
+def tls():
+    """openssl s_client speaks TLS through it."""
+    needs("openssl")
+    with Far() as far:
+        key, cert = far.dir / "key.pem", far.dir / "cert.pem"
+        subprocess.run(
+            f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1"
+            f" -nodes -keyout {key} -out {cert} -subj /CN=far -days 2",
+            shell=True,
+            check=True,
+            capture_output=True,
+        )
+        probe = far.net.listener()
+        port = probe.getsockname()[1]
+        probe.close()
+        server = far.near(
+            *RUN, "openssl", "s_server", "-accept", str(port), "-cert", cert,
+            "-key", key, "-WWW", directory=far.dir,
+        )
+        (far.dir / "data").write_bytes(DATA)
+        connect_when_up(far, port).close()
+        client = far.native(
+            "curl", "-sk", f"https://127.0.0.1:{port}/data", "-o", far.dir / "got"
+        )
+        client.end()
+        check_equal((far.dir / "got").read_bytes() == DATA, True)
+        server.kill()
+
+
+@test
+def readiness():
+    """epoll, poll and select show far sockets beside others as natively."""
+    both(
+        """
+        import os, select, socket
+        def hang(s): s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\\1\\0\\0\\0\\0\\0\\0\\0")
+        l = socket.create_server(("127.0.0.1", 0))
+        r, w = os.pipe()
+        e = select.epoll()
+        e.register(r, select.EPOLLIN)
+        e.register(l, select.EPOLLIN)
+        name = {r: "pipe", l.fileno(): "listener"}
+        show = lambda got: print(sorted((name[f], b) for f, b in got), flush=True)
+        show(e.poll(0.05))
+        os.write(w, b"x"); show(e.poll(5)); os.read(r, 1)
+        c = socket.create_connection(l.getsockname()); show(e.poll(5))
+        s = l.accept()[0]; show(e.poll(0.05))
+        name[s.fileno()] = "edge"
+        e.register(s, select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
+        show(e.poll(5)); show(e.poll(0.05))
+        c.send(b"one"); show(e.poll(5)); show(e.poll(0.05))
+        c.send(b"two"); show(e.poll(5)); print(s.recv(6, socket.MSG_WAITALL))
+        e.modify(s, select.EPOLLOUT | select.EPOLLONESHOT)
+        show(e.poll(5)); show(e.poll(0.05))
+        e.modify(s, select.EPOLLIN | select.EPOLLRDHUP)
+        c.shutdown(socket.SHUT_WR); show(e.poll(5))
+        p = select.poll(); p.register(s); p.register(r); show(p.poll(5000))
+        ready = select.select([s, r], [s], [s, r], 5)
+        print([len(x) for x in ready])
+        print([len(x) for x in select.select([r, c], [], [], 0.05)])
+        q = select.poll(); q.register(s, 0)
+        hang(c); c.close(); show(q.poll(5000)); show(p.poll(5000))
+        d = socket.socket(fileno=os.dup(s.fileno())); s.close()
+        print(e.poll(0.05) != [], d.fileno() >= 0)
+        """
+    )
+
+
+@test
+def descriptors():
+    """dup, flags and closing are the kernel's; the last one closes."""
+    both(
+        """
+        import fcntl, os, socket
+        l = socket.create_server(("127.0.0.1", 0))
+        c = socket.create_connection(l.getsockname()); s = l.accept()[0]
+        print(fcntl.fcntl(s, fcntl.F_GETFL), fcntl.fcntl(s, fcntl.F_GETFD))
+        s.setblocking(False); print(fcntl.fcntl(s, fcntl.F_GETFL))
+        d = os.dup(s.fileno()); print(fcntl.fcntl(d, fcntl.F_GETFL))
+        s.close()
+        try: os.read(d, 1)
+        except OSError as e: print(e.errno)
+        c.send(b"still"); os.set_blocking(d, True); print(os.read(d, 9))
+        print(os.dup2(d, 40), os.write(40, b"up"), c.recv(9)); os.close(40)
+        os.close(d); print(c.recv(9))
+        for fd in range(3, 200):
+            try: os.close(fd)
+            except OSError: pass
+        n = socket.socket(); print(n.fileno())
+        os.closerange(3, 5000); n.detach()
+        n = socket.create_server(("127.0.0.1", 0)); print(n.fileno())
+        """
+    )
+
+
+@test
+def signals():
+    """EINTR and SA_RESTART as natively."""
+    both(
+        """
+        import ctypes, os, signal, socket, threading, time
+        l = socket.create_server(("127.0.0.1", 0))
+        c = socket.create_connection(l.getsockname()); s = l.accept()[0]
+        libc = ctypes.CDLL(None, use_errno=True)
+        buf = ctypes.create_string_buffer(10)
+        def later(f, *a): threading.Timer(0.2, f, a).start()
+        me = threading.get_ident()
+        ran = []
+        # C code that only returns, so that Python's own retry does not hide it
+        noop = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda n: ran.append(n))
+        signal.signal(signal.SIGUSR1, lambda *a: None)
+        for restart in (False, True):
+            signal.siginterrupt(signal.SIGUSR1, not restart)
+            later(signal.pthread_kill, me, signal.SIGUSR1)
+            threading.Timer(0.5, c.send, (b"late",)).start()
+            r = libc.recv(s.fileno(), buf, 10, 0)
+            print(restart, r, ctypes.get_errno() if r < 0 else buf.value)
+            if r < 0: print(s.recv(10))
+        class Pollfd(ctypes.Structure):
+            _fields_ = [("fd", ctypes.c_int), ("events", ctypes.c_short), ("revents", ctypes.c_short)]
+        p = Pollfd(s.fileno(), 1, 0)
+        later(signal.pthread_kill, me, signal.SIGUSR1)
+        print(libc.poll(ctypes.byref(p), 1, 5000), ctypes.get_errno())
+        """
+    )
+
+
+@test
+def broken_pipe():
+    """SIGPIPE comes where it comes natively."""
+    both(
+        """
+        import os, signal, socket
+        signal.signal(signal.SIGPIPE, lambda *a: print("pipe", flush=True))
+        l = socket.create_server(("127.0.0.1", 0))
+        c = socket.create_connection(l.getsockname())
+        c.shutdown(socket.SHUT_WR)
+        for f in (lambda: os.write(c.fileno(), b"x"), lambda: c.send(b"x", socket.MSG_NOSIGNAL)):
+            try: print(f())
+            except OSError as e: print(e.errno)
+        """
+    )
+
+
+@test
+def many_threads():
+    """Threads wait in epoll on one link and each gets what is for it."""
+    both(
+        """
+        import select, socket, threading
+        l = socket.create_server(("127.0.0.1", 0))
+        total = []
+        def serve(s):
+            e = select.epoll(); e.register(s, select.EPOLLIN)
+            while True:
+                e.poll()
+                d = s.recv(100)
+                if not d: break
+                s.send(d)
+            s.close()
+        def ask():
+            c = socket.create_connection(l.getsockname())
+            for i in range(200):
+                c.send(b"%d" % i); assert c.recv(100) == b"%d" % i
+            c.close(); total.append(1)
+        t = []
+        for _ in range(8):
+            t.append(threading.Thread(target=ask)); t[-1].start()
+            t.append(threading.Thread(target=serve, args=(l.accept()[0],))); t[-1].start()
+        for x in t: x.join()
+        print(len(total))
+        """
+    )
+
+
+@test
+def late_socket():
+    """A socket that is added while a thread waits on the empty set wakes it."""
+    both(
+        """
+        import os, select, socket, threading, time
+        e = select.epoll(); r, w = os.pipe(); e.register(r, select.EPOLLIN)
+        got = []
+        t = threading.Thread(target=lambda: got.extend(e.poll(10))); t.start()
+        time.sleep(0.2)
+        l = socket.create_server(("127.0.0.1", 0))
+        e.register(l, select.EPOLLIN)
+        time.sleep(0.2)
+        c = socket.create_connection(l.getsockname())
+        t.join(); print(got == [(l.fileno(), 1)])
+        """
+    )
+
+
+@test
+def files():
+    """sendfile and splice move every byte."""
+    with Far() as far:
+        path = far.dir / "data"
+        path.write_bytes(DATA)
+        listener = far.net.listener()
+        port = listener.getsockname()[1]
+        script = f"""if 1:
+            import os, socket
+            c = socket.create_connection(("127.0.0.1", {port}))
+            with open({str(path)!r}, "rb") as f:
+                print(c.sendfile(f))
+            c.shutdown(socket.SHUT_WR)
+            print(len(c.recv(1)))
+        """
+        child = far.near(*RUN, PYTHON, "-c", script)
+        peer = listener.accept()[0]
+        check_equal(hashlib.sha256(receive_all(peer)).hexdigest(), DIGEST)
+        peer.close()
+        check_equal(child.end(), [str(len(DATA)), "0"])
+
+
+@test
+def names():
+    """Names are the far core's."""
+    both(
+        """
+        import socket
+        print(socket.getaddrinfo("localhost", "http", 0, socket.SOCK_STREAM))
+        print(socket.gethostbyname("localhost"), socket.gethostbyname_ex("127.0.0.1")[2])
+        print(socket.getnameinfo(("127.0.0.1", 80), 0))
+        try: socket.getaddrinfo("nothing.invalid", None)
+        except socket.gaierror as e: print("no", e.errno in (socket.EAI_NONAME, socket.EAI_AGAIN))
+        """
+    )
+
+
+@test
+def counted():
+    """farsockd's counters show that nothing went past it."""
+    with Far() as far:
+        child = far.near(
+            *RUN, PYTHON, "-uc",
+            "import socket; l = socket.create_server(('127.0.0.1', 0)); print(1); input()",
+        )
+        child.expect("1")
+        links = [r for r in far.dump() if r[0] == "link"]
+        check(any(r[2].startswith("python3") for r in links), links)
+        child.write("\n")
+        child.end()
+
+
+@test
+def refused():
+    """What cannot work is said in one line."""
+    with Far() as far:
+        gone = far.near(FARSOCK, "run", "--link", far.dir / "none", "--", "true")
+        gone.end(status=125)
+        check("no farsockd answers" in gone.stderr, gone.stderr)
+        static = far.dir / "static"
+        source = far.dir / "s.c"
+        source.write_text("int main(void) { return 0; }\n")
+        subprocess.run(["gcc", "-static", "-o", static, source], check=True)
+        child = far.near(*RUN, static)
+        child.end(status=126)
+        check("static" in child.stderr, child.stderr)
+        far.near(*RUN, "no-such-program").end(status=127)
+        far.near(FARSOCK, "run").end(status=2)
+
+
+@test
+def own_daemon():
+    """Without a link named or there, a farsockd runs for as long as the program."""
+    if os.path.exists("/run/farsock/link"):
+        skip("a farsockd answers at the default path")
+    with Far() as far:
+        script = (
+            "import socket, os; l = socket.create_server(('127.0.0.1', 0));"
+            "print(os.environ['FARSOCK_LINK']); raise SystemExit(7)"
+        )
+        child = far.native(
+            FARSOCK, "run", PYTHON, "-c", script,
+            XDG_RUNTIME_DIR=far.dir, TMPDIR=far.dir,
+        )
+        link = child.end(status=7)[0]
+        check(link.startswith(str(far.dir)), link)
+        check(not os.path.exists(os.path.dirname(link)), "left behind", link)
+
+
+@test
+def killed():
+    """A program that is killed leaves nothing at farsockd."""
+    with Far() as far:
+        child = far.near(
+            *RUN, PYTHON, "-uc",
+            "import socket; l = [socket.create_server(('127.0.0.1', 0)) for _ in range(9)];"
+            "print(l[0].getsockname()[1]); input()",
+        )
+        port = int(child.line())
+        far.net.connect(port).close()
+        child.send_signal(signal.SIGKILL)
+        child.end(status=-signal.SIGKILL)
+        # Far.stop() compares farsockd's descriptors with those before.
+
+
+if __name__ == "__main__":
+    check((BUILD / "lib/libfarsock-preload.so").exists(), "make products")
+    main()
