@@ -326,8 +326,15 @@ static void op_flush(struct request *q) {
 }
 
 static void op_kick(struct request *q) {
-    q->sock->kicks_in++;
-    sock_wake(q->sock);
+    struct sock *s = q->sock;
+    s->kicks_in++;
+    if (sock_look(s) && (s->near_flags & FAR_NEAR_CLOSE)) {
+        // Before the messages that follow: after close() its address can be
+        // bound again.
+        sock_turn(s);
+        return;
+    }
+    sock_wake(s);
 }
 
 // --- Requests about tags ---
