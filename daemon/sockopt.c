@@ -47,7 +47,15 @@ static int32_t set_rcvlowat(struct sock *s, const void *val, uint32_t len) {
         return FAR_EINVAL;
     }
     memcpy(&v, val, sizeof v);
-    s->rcvlowat = v < 0 ? INT32_MAX : v ? v : 1;
+    // The kernel says what becomes of it, and makes its buffer fit.
+    int one = 1;
+    socklen_t size = sizeof v;
+    if (setsockopt(s->fd, SOL_SOCKET, SO_RCVLOWAT, &v, sizeof v) < 0 ||
+        getsockopt(s->fd, SOL_SOCKET, SO_RCVLOWAT, &v, &size) < 0) {
+        return far_errno(errno);
+    }
+    setsockopt(s->fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
+    s->rcvlowat = v;
     return FAR_OK;
 }
 

@@ -22,6 +22,15 @@
 #ifndef TCP_NOTSENT_LOWAT
     #define TCP_NOTSENT_LOWAT 25
 #endif
+#ifndef TCP_CC_INFO
+    #define TCP_CC_INFO 26
+#endif
+#ifndef IPV6_MULTICAST_ALL
+    #define IPV6_MULTICAST_ALL 29
+#endif
+#ifndef IPV6_UNICAST_IF
+    #define IPV6_UNICAST_IF 76
+#endif
 #ifndef TCP_FASTOPEN_CONNECT
     #define TCP_FASTOPEN_CONNECT 30
 #endif

@@ -19,7 +19,9 @@ vpath %.c $(abspath $(FARSOCK_TOP)/..)
 farsock_files = $(patsubst $(FARSOCK_TOP)/%,$(FARSOCK_NAME)/%, \
 	$(filter-out %_test.c,$(wildcard $(addprefix $(FARSOCK_TOP)/,$(1)))))
 
-# Sources with names for MicroPython's string table.
+# Sources with names for MicroPython's string table, and what these are made from.
+QSTR_GLOBAL_DEPENDENCIES += $(addprefix $(FARSOCK_TOP)/include/farsock/, \
+	sockopt.def proto.h errors.h)
 SRC_USERMOD_C += $(filter-out %_posix.c,$(call farsock_files,micropython/*.c))
 ifeq ($(FARSOCK_PORT),posix)
 # variant/wait.c is the variant's, which the port compiles by itself.

@@ -138,6 +138,29 @@ int far_sendmmsg(struct far_link *l, int sock, struct far_mmsghdr *v,
 int far_recvmmsg(struct far_link *l, int sock, struct far_mmsghdr *v,
     uint32_t count, uint32_t flags, uint64_t deadline_ns);
 
+// --- Without a copy ---
+//
+// Streams only (else FAR_EOPNOTSUPP). The pointers are into shared memory and
+// valid until the matching call; one task at a time may be between the two, for
+// each direction of a socket, and meanwhile nobody may send (receive) on it or
+// close it. What is peeked at may change if far is malicious: take out what is
+// checked.
+
+// Waits as send for room, and points *p at 1 to want bytes of it, to the ring's
+// end at most: how many. Otherwise as far_sendto().
+int32_t far_send_reserve(struct far_link *l, int sock, void **p, size_t want,
+    uint64_t deadline_ns);
+// Sends the first n bytes that were reserved; 0 gives them up. FAR_OK, an error
+// as of send, FAR_EINVAL: more than were reserved.
+int far_send_commit(struct far_link *l, int sock, size_t n);
+
+// Waits as recv for data, and points *p at 1 to want bytes of it, to the ring's
+// end at most: how many. 0: end of file. Otherwise as far_recvfrom().
+int32_t far_recv_peek(struct far_link *l, int sock, const void **p, size_t want,
+    uint64_t deadline_ns);
+// Takes n of the bytes that were peeked at. FAR_OK, FAR_EINVAL: more than that.
+int far_recv_consume(struct far_link *l, int sock, size_t n);
+
 int far_shutdown(struct far_link *l, int sock, int how);
 int far_getsockname(struct far_link *l, int sock, struct far_addr *addr);
 int far_getpeername(struct far_link *l, int sock, struct far_addr *addr);

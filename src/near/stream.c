@@ -6,9 +6,7 @@
 // near copies the next.
 #define FARI_PART 16384u
 
-// Whether a stream can be written to now. FAR_OK, FAR_EAGAIN (it connects), or
-// the error that send gives.
-static int may_send(struct far_link *l, uint32_t slot) {
+int fari_may_send(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t state = fari_state(l, slot);
     if (fari_is_down(l)) {
@@ -92,7 +90,8 @@ static int32_t try_send(struct far_link *l, uint32_t slot, int sock,
     struct rest *r, bool arm) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->tx_lock);
-    int32_t n = fari_is_open(l, slot, sock) ? may_send(l, slot) : FAR_EBADF;
+    int32_t n =
+        fari_is_open(l, slot, sock) ? fari_may_send(l, slot) : FAR_EBADF;
     while (n == FAR_OK && r->len > r->done) {
         n = (int32_t)put(l, slot, r);
         if (n == 0 && (!arm || fari_arm_tx(l, slot) || fari_is_down(l))) {

@@ -54,6 +54,11 @@ struct net {
     void (*freeifaddrs)(struct ifaddrs *list);
     int (*if_nametoindex)(const char *name);
     int (*if_indextoname)(unsigned index, char *name);
+    // Without a copy; natively a buffer stands for the ring.
+    int (*reserve)(int s, void **p, size_t want, bool wait);
+    int (*commit)(int s, size_t n);
+    int (*peek)(int s, const void **p, size_t want, bool wait);
+    int (*consume)(int s, size_t n);
 };
 
 // --- The kernel's ---
@@ -257,6 +262,32 @@ static int native_if_indextoname(unsigned index, char *name) {
     return if_indextoname(index, name) ? 0 : -errno;
 }
 
+static uint8_t native_buffer[1u << 20];
+
+static int native_reserve(int s, void **p, size_t want, bool wait) {
+    struct pollfd f = {.fd = s, .events = POLLOUT};
+    int r = native_result(poll(&f, 1, wait ? -1 : 0));
+    *p = native_buffer;
+    want = want < sizeof native_buffer ? want : sizeof native_buffer;
+    return r > 0 ? (int)want : r == 0 ? -EAGAIN : r;
+}
+
+static int native_commit(int s, size_t n) {
+    int r = n ? native_send(s, native_buffer, n, 0, NULL, true) : 0;
+    return r < 0 ? r : 0;
+}
+
+static int native_peek(int s, const void **p, size_t want, bool wait) {
+    want = want < sizeof native_buffer ? want : sizeof native_buffer;
+    *p = native_buffer;
+    return native_recv(s, native_buffer, want, MSG_PEEK, NULL, wait);
+}
+
+static int native_consume(int s, size_t n) {
+    int r = native_recv(s, native_buffer, n, MSG_WAITALL, NULL, true);
+    return r < 0 ? r : 0;
+}
+
 static const struct net net_native = {
     native_socket,
     native_close,
@@ -280,6 +311,10 @@ static const struct net net_native = {
     freeifaddrs,
     native_if_nametoindex,
     native_if_indextoname,
+    native_reserve,
+    native_commit,
+    native_peek,
+    native_consume,
 };
 
 // --- The link's ---
@@ -396,6 +431,22 @@ static int over_if_indextoname(unsigned index, char *name) {
     return far_if_indextoname(the_link(), index, name);
 }
 
+static int over_reserve(int s, void **p, size_t want, bool wait) {
+    return far_send_reserve(the_link(), s, p, want, deadline(wait));
+}
+
+static int over_commit(int s, size_t n) {
+    return far_send_commit(the_link(), s, n);
+}
+
+static int over_peek(int s, const void **p, size_t want, bool wait) {
+    return far_recv_peek(the_link(), s, p, want, deadline(wait));
+}
+
+static int over_consume(int s, size_t n) {
+    return far_recv_consume(the_link(), s, n);
+}
+
 static const struct net net_over_link = {
     over_socket,
     over_close,
@@ -419,6 +470,10 @@ static const struct net net_over_link = {
     far_posix_freeifaddrs,
     over_if_nametoindex,
     over_if_indextoname,
+    over_reserve,
+    over_commit,
+    over_peek,
+    over_consume,
 };
 
 // --- Which one ---

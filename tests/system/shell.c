@@ -494,6 +494,57 @@ static void call_recvn(struct call *c) {
     answer(c, (int)done, text);
 }
 
+// As sendn, building in place.
+static void call_buildn(struct call *c) {
+    struct named *n = sock(c);
+    uint32_t count = (uint32_t)number(c, 2);
+    size_t step = number(c, 3) > 0 ? (size_t)number(c, 3) : BULK;
+    uint32_t done = 0;
+    int r = 1;
+    while (done < count && r > 0) {
+        void *p = NULL;
+        size_t want = count - done < step ? count - done : step;
+        r = net->reserve(n->sock, &p, want, !has(c, "nowait"));
+        if (r > 0) {
+            uint32_t got = (uint32_t)r;
+            pattern(p, n->tx_pos, got);
+            r = net->commit(n->sock, got);
+            done += r < 0 ? 0 : got;
+            n->tx_pos += got;
+            r = r < 0 ? r : 1;
+        }
+    }
+    answer(c, (int)done, r < 0 ? error_name(r) : "");
+}
+
+// As recvn, reading in place.
+static void call_readn(struct call *c) {
+    struct named *n = sock(c);
+    uint32_t count = (uint32_t)number(c, 2);
+    size_t step = number(c, 3) > 0 ? (size_t)number(c, 3) : BULK;
+    uint8_t *should = malloc(step);
+    uint32_t done = 0;
+    const char *good = "good";
+    int r = 1;
+    while (done < count && r > 0) {
+        const void *p = NULL;
+        size_t want = count - done < step ? count - done : step;
+        r = net->peek(n->sock, &p, want, !has(c, "nowait"));
+        if (r > 0) {
+            pattern(should, n->rx_pos, (uint32_t)r);
+            good = memcmp(p, should, (size_t)r) ? "bad" : good;
+            done += (uint32_t)r;
+            n->rx_pos += (uint32_t)r;
+            good = net->consume(n->sock, (size_t)r) ? "bad" : good;
+        }
+    }
+    free(should);
+    char text[80];
+    snprintf(text, sizeof text, "%s%s%s", good, r <= 0 ? " " : "",
+        r < 0 ? error_name(r) : (r == 0 ? "end" : ""));
+    answer(c, (int)done, text);
+}
+
 static void call_shutdown(struct call *c) {
     answer(c, net->shutdown(sock(c)->sock, number(c, 2)), "");
 }
@@ -621,6 +672,8 @@ static const struct {
     {"ifaddrs", call_ifaddrs},
     {"ifindex", call_ifindex},
     {"ifname", call_ifname},
+    {"buildn", call_buildn},
+    {"readn", call_readn},
     {"sendn", call_sendn},
     {"recv", call_recv},
     {"recvn", call_recvn},

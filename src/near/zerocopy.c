@@ -1,0 +1,153 @@
+// Building in a stream's ring, and reading from it, without a copy.
+// SPDX-License-Identifier: MIT
+#include "near/near.h"
+
+// FARI_NO_SLOT with *err set, unless the handle is a stream's.
+static uint32_t find_stream(struct far_link *l, int sock, int *err) {
+    uint32_t slot = fari_pin(l, sock);
+    *err = FAR_EBADF;
+    if (slot != FARI_NO_SLOT && l->socks[slot].type != FAR_SOCK_STREAM) {
+        fari_unpin(l, slot);
+        *err = FAR_EOPNOTSUPP;
+        return FARI_NO_SLOT;
+    }
+    return slot;
+}
+
+// --- Sending ---
+
+// Contiguous bytes at tx_head, at most want.
+static uint32_t tx_span(struct far_link *l, uint32_t slot, size_t want) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t size = l->lay.tx_ring;
+    uint32_t room = size - (s->tx_head - s->tx_tail);
+    room = room < want ? room : (uint32_t)want;
+    return far_ring_span(size, s->tx_head, room);
+}
+
+// One try under the lock: bytes, or FAR_EAGAIN with the socket armed if asked.
+static int32_t try_reserve(struct far_link *l, uint32_t slot, void **p,
+    size_t want, bool arm) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &s->tx_lock);
+    int32_t n = fari_may_send(l, slot);
+    while (n == FAR_OK) {
+        fari_refresh_tx(l, slot);
+        n = (int32_t)tx_span(l, slot, want);
+        if (n == 0 && (!arm || fari_arm_tx(l, slot) || fari_is_down(l))) {
+            n = FAR_EAGAIN;
+        }
+    }
+    if (n > 0) {
+        *p = fari_tx_ring(l, slot) + (s->tx_head & (l->lay.tx_ring - 1u));
+    }
+    fari_unlock(l, &s->tx_lock);
+    return n;
+}
+
+static int32_t reserve(struct far_link *l, uint32_t slot, void **p, size_t want,
+    uint64_t deadline_ns) {
+    bool wait = deadline_ns != FAR_NOWAIT;
+    int32_t n = try_reserve(l, slot, p, want, false);
+    if (n != FAR_EAGAIN || !wait) {
+        return n;
+    }
+    uint64_t timeo_ns = 0;
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
+    while ((n = try_reserve(l, slot, p, want, true)) == FAR_EAGAIN) {
+        int err = fari_sleep(l, w, deadline_ns, l->socks[slot].sndtimeo_ms,
+            &timeo_ns);
+        if (err != FAR_OK) {
+            n = err;
+            break;
+        }
+    }
+    fari_wait_end(l, w);
+    return n;
+}
+
+int32_t far_send_reserve(struct far_link *l, int sock, void **p, size_t want,
+    uint64_t deadline_ns) {
+    int err = FAR_OK;
+    uint32_t slot = find_stream(l, sock, &err);
+    if (slot == FARI_NO_SLOT) {
+        return err;
+    }
+    int32_t n = want ? reserve(l, slot, p, want, deadline_ns) : FAR_EINVAL;
+    fari_unpin(l, slot);
+    return n;
+}
+
+int far_send_commit(struct far_link *l, int sock, size_t n) {
+    int err = FAR_OK;
+    uint32_t slot = find_stream(l, sock, &err);
+    if (slot == FARI_NO_SLOT) {
+        return err;
+    }
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &s->tx_lock);
+    err = n <= tx_span(l, slot, n) ? fari_may_send(l, slot) : FAR_EINVAL;
+    if (err == FAR_OK && n > 0) {
+        uint32_t old = s->tx_head;
+        far_ring_clean(fari_tx_ring(l, slot), l->lay.tx_ring, old, (uint32_t)n);
+        s->tx_head = old + (uint32_t)n;
+        fari_publish_tx(l, slot, old);
+    }
+    fari_unlock(l, &s->tx_lock);
+    fari_unpin(l, slot);
+    return err;
+}
+
+// --- Receiving ---
+
+static uint32_t rx_span(struct far_link *l, uint32_t slot, size_t want) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_refresh_rx(l, slot);
+    uint32_t have = s->rx_head - s->rx_tail;
+    have = have < want ? have : (uint32_t)want;
+    return far_ring_span(l->lay.rx_ring, s->rx_tail, have);
+}
+
+int32_t far_recv_peek(struct far_link *l, int sock, const void **p, size_t want,
+    uint64_t deadline_ns) {
+    int err = FAR_OK;
+    uint32_t slot = find_stream(l, sock, &err);
+    if (slot == FARI_NO_SLOT) {
+        return err;
+    }
+    uint8_t first = 0;
+    struct far_iov iov = {&first, 1};
+    // Waiting, the end and errors are those of a receive that takes nothing.
+    int32_t n = want ? fari_stream_recv(l, slot, sock, &iov, 1, FAR_MSG_PEEK,
+                           deadline_ns)
+                     : FAR_EINVAL;
+    if (n > 0) {
+        struct fari_sock *s = &l->socks[slot];
+        fari_lock(l, &s->rx_lock);
+        uint32_t size = l->lay.rx_ring;
+        n = (int32_t)rx_span(l, slot, want);
+        far_ring_inv(fari_rx_ring(l, slot), size, s->rx_tail, (uint32_t)n);
+        *p = fari_rx_ring(l, slot) + (s->rx_tail & (size - 1u));
+        fari_unlock(l, &s->rx_lock);
+    }
+    fari_unpin(l, slot);
+    return n;
+}
+
+int far_recv_consume(struct far_link *l, int sock, size_t n) {
+    int err = FAR_OK;
+    uint32_t slot = find_stream(l, sock, &err);
+    if (slot == FARI_NO_SLOT) {
+        return err;
+    }
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &s->rx_lock);
+    err = n <= s->rx_head - s->rx_tail ? FAR_OK : FAR_EINVAL;
+    if (err == FAR_OK && n > 0) {
+        s->rx_tail += (uint32_t)n;
+        fari_publish_rx(l, slot, false);
+    }
+    fari_unlock(l, &s->rx_lock);
+    fari_unpin(l, slot);
+    return err;
+}
