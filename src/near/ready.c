@@ -53,7 +53,10 @@ static uint32_t bits_of(struct far_link *l, uint32_t slot) {
     uint32_t bits = s->type == FAR_SOCK_STREAM ? stream_bits(l, slot, state)
                                                : dgram_bits(l, slot, state);
     bits |= state & FAR_ST_PRI ? FAR_POLLPRI : 0;
-    if (fari_peek_error(l, slot) != FAR_OK || (state & FAR_ST_ERRQUEUE)) {
+    bool failed =
+        fari_peek_error(l, slot) != FAR_OK || (state & FAR_ST_ERRQUEUE);
+    // A listener keeps to itself what it had from an earlier connection.
+    if (failed && !(state & FAR_ST_LISTENING)) {
         bits |= FAR_POLLERR;
     }
     if (fari_is_down(l)) {
