@@ -158,10 +158,11 @@ int far_connect(struct far_link *l, int sock, const struct far_addr *addr,
     if (slot == FARI_NO_SLOT) {
         return FAR_EBADF;
     }
-    int err = l->socks[slot].type == FAR_SOCK_STREAM
-                  ? connect_stream(l, slot, addr, deadline_ns)
-                  : connect_dgram(l, slot, addr);
-    if (err >= 0 && addr->family == FAR_AF_UNSPEC) {
+    bool stream = l->socks[slot].type == FAR_SOCK_STREAM;
+    int err = stream ? connect_stream(l, slot, addr, deadline_ns)
+                     : connect_dgram(l, slot, addr);
+    // A datagram socket stays shut down.
+    if (stream && err >= 0 && addr->family == FAR_AF_UNSPEC) {
         fari_lock(l, &l->lock);
         l->socks[slot].flags =
             (uint8_t)(l->socks[slot].flags & ~(FARI_SHUT_RD | FARI_SHUT_WR));
