@@ -141,6 +141,9 @@ uint32_t stream_rx(struct sock *s, uint32_t budget) {
             received_end(s);
         } else {
             moved += (uint32_t)got;
+            if (s->shut_rd && !s->failed) {
+                sock_set_state(s, 0, FAR_ST_DRAINED); // more may be behind it
+            }
             // A short count means empty, and saves a call; but not at urgent
             // data, which it stops at, nor when the end is behind it.
             uint32_t odd = FAR_ST_PRI | FAR_ST_RDHUP | FAR_ST_HUP;
