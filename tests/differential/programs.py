@@ -248,6 +248,9 @@ class Generator:
         s = self.make(False, family, self.r.choice((STREAM, STREAM, DGRAM)))
         to = f"{self.loopback(family)}/P11"
         self.add(f"connect {s.name} {to} {self.wait(0.5)}")
+        if s.kind == DGRAM:
+            self.add(f"send {s.name} {self.length(5000)} 0 - {self.wait()}")
+            self.r.choice((self.recv, self.error_option, self.send, self.poll))()
 
     def opening(self):
         family = INET if self.chance(0.6) else INET6
@@ -512,6 +515,8 @@ class Generator:
                 s.mate.small = True
         self.add(f"setopt {s.name} {level} {option} {self.cut(data)}")
         self.get_option((s, level, option, known))
+        if known == "SO_RCVLOWAT" and self.chance(0.6):
+            return  # takes part in what follows
         if known in SET_BACK:
             back = SET_BACK[known]
             good = struct.pack("<ii", 0, 0) if back is None else struct.pack("<i", back)
@@ -534,7 +539,30 @@ class Generator:
     def error_option(self):
         self.add(f"getopt {self.any(0.1).name} 1 4 4")
 
+    def broadcast(self):
+        """What an option allows is allowed as long as it says so."""
+        s = self.any(0.0)
+        if s.kind == DGRAM and s.family == INET:
+            port = self.port()
+            for on in self.r.choice(((1, 0), (0, 1), (1, 1, 0))):
+                self.add(f"setopt {s.name} 1 6 0{on}000000")
+                self.add(f"send {s.name} {self.length(1000)} 0 127.255.255.255/{port} nowait")
+
     # --- Two at a time ---
+
+    def low_water(self):
+        """Fewer bytes than SO_RCVLOWAT, then enough of them."""
+        pairs = [s for s in self.alive("connected", kind=STREAM, peer=False) if s.mate
+                 and s.mate.state == "connected" and not s.pending]  # fmt: skip
+        if not pairs:
+            return
+        s = self.r.choice(pairs)
+        low = self.r.choice((2, 10, 1000))
+        self.add(f"setopt {s.name} 1 18 {hexed(struct.pack('<i', low))}")
+        for n in (low - 1, 1):
+            self.add(f"send {s.mate.name} {n} 0 - nowait")
+            self.add(f"poll 0 {s.name}:{IN:#x}")
+        s.pending += low
 
     def woken(self):
         """A call that waits, and what ends the wait."""
@@ -625,6 +653,7 @@ class Generator:
             self.reconnect: 2, self.any_accept: 2, self.any_bind: 1,
             self.any_listen: 1, self.any_socket: 0.7, self.set_option: 3,
             self.get_option: 1.5, self.error_option: 2, self.woken: 3, self.bulk: 0.6,
+            self.broadcast: 0.7, self.low_water: 0.4,
             self.opening: 1,
         }  # fmt: skip
         self.r.choices(list(steps), list(steps.values()))[0]()

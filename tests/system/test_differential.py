@@ -1,0 +1,63 @@
+#!/usr/bin/python3
+# Random programs of socket calls give the same over a link as natively.
+# SPDX-License-Identifier: MIT
+# timeout: 2700
+
+import os
+import subprocess
+import sys
+
+import harness
+from harness import FULL, SANITIZED, TOP, Failed, diagnose, main, skip, test
+
+RUN = TOP / "tests/differential/run"
+PLANTED = TOP / "tests/differential/planted/run"
+SECONDS = 240 if FULL else 25
+harness.CASE_S = 1800 if FULL else SECONDS + 120  # a difference is shrunk
+
+
+def differential(*args, program=RUN):
+    """Run it; what it prints is the reason if it fails."""
+    env = dict(os.environ, FARSOCK_BUILD=str(harness.BUILD))
+    done = subprocess.run(
+        [sys.executable, program, *args],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    lines = done.stdout.splitlines()
+    diagnose("\n".join(lines[-200:] if done.returncode else lines[-30:]))
+    if done.returncode:
+        raise Failed(f"{program} {' '.join(args)} ended with {done.returncode}")
+
+
+@test
+def saved_programs():
+    """Programs that once gave something else than natively."""
+    differential("--count", "0")
+
+
+@test
+def fixed_seeds():
+    """The programs of fixed seeds."""
+    differential("--no-cases", "--seed", "1", "--seconds", str(SECONDS))
+
+
+@test
+def fresh_seeds():
+    """Programs that nobody has run before."""
+    differential("--no-cases", "--seconds", str(SECONDS))
+
+
+@test
+def planted_bugs():
+    """Bugs that were put in are found."""
+    if not FULL or SANITIZED:
+        skip("takes long: only in test-full, and there once")
+    differential(program=PLANTED)
+
+
+if __name__ == "__main__":
+    main()
