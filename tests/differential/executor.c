@@ -28,7 +28,7 @@
 #define CANARY_IS 0xa5
 #define PORTS     12u  // of a program's own
 #define QUIET_MS  2000 // for farsockd to come to rest
-#define WATCH_S   30   // for a program
+#define WATCH_S   10   // for a program
 #define SHORT_MS  20   // of SO_RCVTIMEO: a whole number of any kernel's ticks
 #define LONG_MS   400  // while somebody else is about to act
 
@@ -610,12 +610,6 @@ static void step_settle(struct step *s) {
     say(s, "0");
 }
 
-// sleep MS
-static void step_sleep(struct step *s) {
-    usleep((useconds_t)number(s, 1) * 1000u);
-    say(s, "0");
-}
-
 static const struct {
     const char *name;
     void (*run)(struct step *s);
@@ -637,7 +631,6 @@ static const struct {
     {"poll", step_poll},
     {"bulk", step_bulk},
     {"settle", step_settle},
-    {"sleep", step_sleep},
 };
 
 // --- Programs ---
