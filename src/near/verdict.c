@@ -34,10 +34,12 @@ static struct fari_verdict *verdict_of(struct far_link *l, uint32_t slot,
 static bool same_addr(const struct far_addr *a, const struct far_addr *b) {
     return a->family == b->family && a->port == b->port &&
            a->scope == b->scope && a->flowinfo == b->flowinfo &&
+           a->reserved == b->reserved &&
            memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
-static const struct far_addr connected_peer = {.family = FAR_AF_UNSPEC};
+// Unlike any address that a caller gives: there reserved is zero.
+static const struct far_addr connected_peer = {.reserved = 1};
 
 // Under tx_lock, which guards the verdicts of this slot; a race with another
 // slot's entry in the same place can only lose one.
