@@ -38,7 +38,8 @@ OPTIONS = options()
 NEVER_SET = {
     "SO_RCVTIMEO", "SO_SNDTIMEO",  # every blocking call depends on them
     "TCP_FASTOPEN_CONNECT",  # connect() no longer connects
-    "IP_MINTTL",  # drops what comes: all waits for timers
+    "IP_MINTTL", "IPV6_MINHOPCOUNT",  # drop what comes: all waits for timers
+    "SO_MAX_PACING_RATE",  # bytes a second
     "TCP_USER_TIMEOUT",  # ends connections by timers
     "TCP_MAXSEG", "TCP_WINDOW_CLAMP",  # change what fits
     "SO_RCVBUFFORCE", "SO_SNDBUFFORCE",
@@ -49,7 +50,8 @@ SET_BACK = {"TCP_NODELAY": 1, "TCP_CORK": 0, "UDP_CORK": 0, "SO_RCVLOWAT": 1,
             "IP_TTL": 64, "SO_LINGER": None}  # fmt: skip
 # How many bytes of a value are compared, where not all of them: the rest is
 # clocks, or tells how the kernel adapted to the traffic's timing.
-SHOWN = {"TCP_INFO": 1, "TCP_QUICKACK": 0, "SO_INCOMING_CPU": 0}
+SHOWN = {"TCP_INFO": 1, "TCP_QUICKACK": 0, "SO_INCOMING_CPU": 0, "TCP_TIMESTAMP": 0,
+         "TCP_CC_INFO": 0, "TCP_SAVED_SYN": 0}  # fmt: skip
 ADAPTED = {"SO_SNDBUF", "SO_RCVBUF", "TCP_MAXSEG", "TCP_WINDOW_CLAMP"}
 
 
