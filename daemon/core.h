@@ -68,6 +68,7 @@ struct engine {
     struct node busy;            // links that have something to do
     struct node lingering;       // sockets whose close waits for a deadline
     struct node orphans;
+    struct node tokens;
     uint64_t orphan_bytes;
     uint32_t last_link_id;
     struct resolver *resolver;
@@ -314,6 +315,16 @@ void dgram_flush(struct sock *s, uint32_t tag, const struct far_req_flush *req);
 void dgram_cancel(struct sock *s, int32_t result); // a FLUSH that waits
 // True if a record is in the tx ring that could go now.
 bool dgram_has_work(const struct sock *s);
+
+// --- Tokens (token.c): sockets that several processes have ---
+
+// Serves SHARE: takes the token that waits at the link's connection. A
+// connected stream is gone afterwards; what it answers is a far_err.
+int32_t token_share(struct sock *s);
+// Serves ADOPT: the kernel's socket of the token that waits there, duplicated,
+// or a far_err.
+int32_t token_adopt(struct link *l, uint32_t *state);
+void tokens_free(struct engine *e);
 
 // --- Orphans (orphan.c): what a closed stream still has to send ---
 

@@ -93,6 +93,7 @@ struct engine *engine_new(const struct engine_config *config) {
     node_init(&e->busy);
     node_init(&e->lingering);
     node_init(&e->orphans);
+    node_init(&e->tokens);
     if (!open_descriptors(e)) {
         int saved = errno;
         engine_free(e);
@@ -124,6 +125,7 @@ void engine_free(struct engine *e) {
         end_link(l);
     }
     orphans_free(e);
+    tokens_free(e);
     route_close(e);
     if (e->resolver) {
         resolver_free(e->resolver);

@@ -325,6 +325,39 @@ static void op_flush(struct request *q) {
     sock_publish(q->sock);
 }
 
+static void op_share(struct request *q) {
+    reply(q, token_share(q->sock));
+}
+
+// As SOCKET, but the kernel's socket is there.
+static void op_adopt(struct request *q) {
+    struct far_req_socket req;
+    memcpy(&req, q->payload, sizeof req);
+    uint32_t state = 0;
+    int32_t fd = token_adopt(q->link, &state);
+    int32_t err = check_place(q->link, q->msg->sock, &req.rings);
+    err = fd < 0 ? fd : err;
+    struct sock *s = NULL;
+    if (err == FAR_OK) {
+        s = sock_new(q->link, q->msg->sock, &req.rings, fd, req.family,
+            req.type, req.proto);
+        err = s ? FAR_OK : far_errno(errno);
+    }
+    if (!s) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        reply(q, err);
+        return;
+    }
+    s->connected = is_connected(fd);
+    sock_set_state(s, state, 0);
+    sock_refresh(s);
+    q->sock = s;
+    publish_and_reply(q, FAR_OK, NULL, 0);
+    sock_wake(s);
+}
+
 static void op_kick(struct request *q) {
     struct sock *s = q->sock;
     s->kicks_in++;
@@ -399,6 +432,7 @@ static const struct op ops[] = {
     [FAR_OP_SETSOCKOPT] = {op_setsockopt, true},
     [FAR_OP_GETSOCKOPT] = {op_getsockopt, true},
     [FAR_OP_FLUSH] = {op_flush, true},
+    [FAR_OP_SHARE] = {op_share, true},
     [FAR_OP_IOCTL] = {op_ioctl, true},
 };
 
@@ -462,6 +496,9 @@ void op_serve(struct link *l, const struct far_msg *m, const void *payload) {
     switch (m->op) {
         case FAR_OP_SOCKET:
             op_socket(&q);
+            break;
+        case FAR_OP_ADOPT:
+            op_adopt(&q);
             break;
         case FAR_OP_FETCH:
             op_fetch(&q);

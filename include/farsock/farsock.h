@@ -183,6 +183,16 @@ int far_ioctl(struct far_link *l, int sock, uint32_t request,
 int far_sockinfo(struct far_link *l, int sock, uint32_t *family, uint32_t *type,
     uint32_t *proto);
 
+// --- Sharing with other processes (posix; the port has sent the token) ---
+
+// SHARE. A connected stream is closed here by it, whatever uses it now gets
+// FAR_ENOTCONN, and FAR_OK says that far has it; with an error nothing changed.
+int far_share(struct far_link *l, int sock);
+
+// ADOPT: handle of a socket that another link shares.
+int far_adopt(struct far_link *l, uint32_t family, uint32_t type,
+    uint32_t proto);
+
 // --- Readiness ---
 
 // The socket's poll bits: those asked for in events, and FAR_POLLERR,

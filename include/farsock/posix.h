@@ -88,6 +88,12 @@ int far_posix_ack(struct far_posix *p);
 // fills out[i], returns how many (at most max).
 int far_posix_fds(struct far_posix *p, int *out, int max);
 
+// far_share(), token being one end of a pair of connected sockets and end the
+// other, which the caller then closes; and far_adopt(). One thread at a time.
+int far_posix_share(struct far_posix *p, int sock, int token, int end);
+int far_posix_adopt(struct far_posix *p, int token, uint32_t family,
+    uint32_t type, uint32_t proto);
+
 // Unmaps and frees. No thread may be in a call on the link.
 void far_posix_close(struct far_posix *p);
 

@@ -63,7 +63,8 @@ static void give_back(struct far_link *l, uint32_t slot) {
 static bool say_closed(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
     struct far_near_line *line = fari_near_line(l, slot);
-    if (fari_is_down(l)) {
+    // Far may have let go already: of one that changed its link.
+    if (fari_is_down(l) || (fari_state(l, slot) & FAR_ST_CLOSED)) {
         give_back(l, slot);
         return false;
     }

@@ -1,0 +1,266 @@
+// Tokens: descriptors by which processes share a socket.
+// SPDX-License-Identifier: MIT
+#include "daemon/core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/translate.h"
+#include "farsock/proto.h"
+
+// We hold the other end of each token. A connected stream's bytes are carried
+// between the two; of any other socket we keep a duplicate for whoever shows
+// the token. The hang-up of our end says that the last copy is closed.
+
+#define CARRY_MIN 65536u
+
+// One direction: what was read and not yet written.
+struct carry {
+    uint8_t *data;
+    size_t room, at, len;
+    bool ended; // the source ended
+    bool told;  // and the destination knows
+};
+
+struct token {
+    struct watch end_watch, sock_watch;
+    struct node node;
+    struct engine *engine;
+    int end; // other end of the token
+    int fd;  // the kernel's socket
+    ino_t ino;
+    uint32_t state;
+    bool carries;
+    bool hung_up;
+    struct carry in, out; // from the network, to it
+};
+
+// --- Descriptors over the link's connection ---
+
+static int take_descriptors(struct link *l, int *fds, int count) {
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+    } control;
+    char byte;
+    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control.bytes,
+        .msg_controllen = sizeof control.bytes,
+    };
+    if (recvmsg(l->spec.hangup, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) {
+        return errno == ENOTSOCK ? FAR_EOPNOTSUPP : FAR_EINVAL;
+    }
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    int got = 0;
+    int all[2];
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+        got = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(all, CMSG_DATA(c), (size_t)got * sizeof(int));
+    }
+    if (got != count) {
+        for (int i = 0; i < got; i++) {
+            close(all[i]);
+        }
+        return FAR_EINVAL;
+    }
+    memcpy(fds, all, (size_t)count * sizeof(int));
+    return FAR_OK;
+}
+
+// --- Carrying ---
+
+static void token_end(struct token *t) {
+    engine_unwatch(t->engine, &t->end_watch, t->end);
+    close(t->end);
+    if (t->carries) {
+        engine_unwatch(t->engine, &t->sock_watch, t->fd);
+    }
+    close(t->fd);
+    node_remove(&t->node);
+    free(t->in.data);
+    free(t->out.data);
+    free(t);
+}
+
+// One step of a direction. False when it can go no further now.
+static bool step(struct carry *c, int from, int to) {
+    if (c->len > 0) {
+        ssize_t n =
+            send(to, c->data + c->at, c->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            c->len = 0; // nobody takes it any more
+            c->ended = c->told = true;
+            return false;
+        }
+        c->at += n > 0 ? (size_t)n : 0;
+        c->len -= n > 0 ? (size_t)n : 0;
+        return n > 0;
+    }
+    if (c->ended) {
+        if (!c->told) {
+            c->told = true;
+            shutdown(to, SHUT_WR);
+        }
+        return false;
+    }
+    ssize_t n = recv(from, c->data, c->room, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return false;
+    }
+    c->at = 0;
+    c->len = n > 0 ? (size_t)n : 0;
+    c->ended = n <= 0;
+    return true;
+}
+
+static bool is_over(const struct token *t) {
+    return t->hung_up && (t->out.told || (t->out.ended && t->out.len == 0));
+}
+
+// t may be freed.
+static void carry_on(struct token *t) {
+    uint32_t turns = TURN_MESSAGES;
+    bool more = true;
+    while (more && turns-- > 0) {
+        more = step(&t->out, t->end, t->fd);
+        more |= step(&t->in, t->fd, t->end);
+    }
+    if (is_over(t)) {
+        token_end(t);
+    } else if (more) {
+        // Watched anew it reports again: the next turn goes on.
+        engine_unwatch(t->engine, &t->end_watch, t->end);
+        engine_watch(t->engine, &t->end_watch, t->end,
+            EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+    }
+}
+
+static void end_ready(struct watch *w, uint32_t events) {
+    struct token *t = OF(w, struct token, end_watch);
+    t->hung_up |= (events & (EPOLLHUP | EPOLLERR)) != 0;
+    if (t->carries) {
+        carry_on(t);
+    } else if (t->hung_up) {
+        token_end(t);
+    }
+}
+
+static void sock_ready(struct watch *w, uint32_t events) {
+    (void)events;
+    carry_on(OF(w, struct token, sock_watch));
+}
+
+// --- Sharing ---
+
+// What is in a ring becomes the first that is carried.
+static bool carry_from(struct carry *c, const uint8_t *ring, uint32_t size,
+    uint32_t pos, uint32_t len) {
+    c->room = len > CARRY_MIN ? len : CARRY_MIN;
+    c->data = malloc(c->room);
+    c->len = len;
+    if (c->data && len) {
+        far_ring_get(ring, size, pos, c->data, len);
+    }
+    return c->data != NULL;
+}
+
+static struct token *token_new(struct engine *e, int token, int end) {
+    struct stat st;
+    struct token *t = calloc(1, sizeof *t);
+    if (t && fstat(token, &st) == 0) {
+        t->engine = e;
+        t->end = end;
+        t->fd = -1;
+        t->ino = st.st_ino;
+        t->end_watch.ready = end_ready;
+        t->sock_watch.ready = sock_ready;
+        node_append(&e->tokens, &t->node);
+        engine_watch(e, &t->end_watch, end, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+        return t;
+    }
+    free(t);
+    close(end);
+    return NULL;
+}
+
+static bool is_stream_with_peer(const struct sock *s) {
+    return s->type == FAR_SOCK_STREAM && (s->state & FAR_ST_CONNECTED);
+}
+
+static int32_t carry_stream(struct token *t, struct sock *s) {
+    uint32_t unread = s->rx_head - s->rx_tail;
+    if (!carry_from(&t->in, s->rx, s->rx_size, s->rx_tail, unread) ||
+        !carry_from(&t->out, s->tx, s->tx_size, s->tx_tail, tx_used(s))) {
+        return FAR_ENOMEM;
+    }
+    t->in.ended = s->fin_seen;
+    t->out.told = s->tx_dead;
+    t->out.ended = s->tx_dead || s->shut_waits;
+    engine_unwatch(t->engine, &s->watch, s->fd);
+    t->fd = s->fd;
+    s->fd = -1;
+    t->carries = true;
+    sock_finish(s);
+    engine_watch(t->engine, &t->sock_watch, t->fd,
+        EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+    carry_on(t);
+    return FAR_OK;
+}
+
+int32_t token_share(struct sock *s) {
+    int fds[2];
+    int32_t err = take_descriptors(s->link, fds, 2);
+    if (err != FAR_OK) {
+        return err;
+    }
+    struct token *t = token_new(s->link->engine, fds[0], fds[1]);
+    close(fds[0]);
+    if (!t) {
+        return FAR_ENOMEM;
+    }
+    if (is_stream_with_peer(s) && s->fd >= 0) {
+        err = carry_stream(t, s);
+    } else {
+        t->fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+        t->state = s->state & FAR_ST_LISTENING;
+        err = t->fd < 0 ? far_errno(errno) : FAR_OK;
+    }
+    if (err != FAR_OK) {
+        token_end(t);
+    }
+    return err;
+}
+
+int32_t token_adopt(struct link *l, uint32_t *state) {
+    struct stat st;
+    int token;
+    int32_t err = take_descriptors(l, &token, 1);
+    if (err != FAR_OK) {
+        return err;
+    }
+    bool known = fstat(token, &st) == 0;
+    close(token);
+    struct node *list = &l->engine->tokens;
+    for (struct node *n = list->next; known && n != list; n = n->next) {
+        const struct token *t = OF(n, struct token, node);
+        if (t->ino == st.st_ino && !t->carries) {
+            int fd = fcntl(t->fd, F_DUPFD_CLOEXEC, 0);
+            *state = t->state;
+            return fd < 0 ? far_errno(errno) : fd;
+        }
+    }
+    return FAR_ENOENT;
+}
+
+void tokens_free(struct engine *e) {
+    while (!node_is_alone(&e->tokens)) {
+        token_end(OF(e->tokens.next, struct token, node));
+    }
+}

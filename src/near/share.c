@@ -1,0 +1,71 @@
+// Sockets that change their link.
+// SPDX-License-Identifier: MIT
+#include "near/near.h"
+
+// Under no lock: from now on (or again) the handle names a socket.
+static void set_use(struct far_link *l, uint32_t slot, uint8_t use) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &s->tx_lock);
+    fari_lock(l, &s->rx_lock);
+    fari_publish_rx(l, slot, true);
+    fari_lock(l, &l->lock);
+    s->use = use;
+    fari_unlock(l, &l->lock);
+    fari_unlock(l, &s->rx_lock);
+    fari_unlock(l, &s->tx_lock);
+}
+
+int far_share(struct far_link *l, int sock) {
+    uint32_t slot = fari_pin(l, sock);
+    if (slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    struct fari_ask ask = {
+        .op = FAR_OP_SHARE,
+        .slot = slot,
+        .undo = FARI_NO_SLOT,
+    };
+    bool moves = l->socks[slot].type == FAR_SOCK_STREAM &&
+                 (fari_state(l, slot) & FAR_ST_CONNECTED);
+    if (moves) {
+        // Nobody may read or write what far is about to take over.
+        set_use(l, slot, FARI_CLOSING);
+    }
+    int err = fari_request(l, &ask, FAR_FOREVER);
+    if (moves && err < 0) {
+        set_use(l, slot, FARI_OPEN);
+    }
+    fari_unpin(l, slot);
+    return err;
+}
+
+int far_adopt(struct far_link *l, uint32_t family, uint32_t type,
+    uint32_t proto) {
+    struct far_req_socket req = {
+        .family = family,
+        .type = type,
+        .proto = proto,
+    };
+    uint32_t slot = fari_slot_new(l, &req.rings);
+    if (slot == FARI_NO_SLOT) {
+        return fari_is_down(l) ? FAR_ENETDOWN : FAR_EMFILE;
+    }
+    struct fari_ask ask = {
+        .op = FAR_OP_ADOPT,
+        .slot = slot,
+        .req = &req,
+        .req_len = sizeof req,
+        .undo = slot,
+    };
+    int err = fari_request(l, &ask, FAR_FOREVER);
+    if (err < 0) {
+        if (!ask.left) {
+            fari_lock(l, &l->lock);
+            fari_slot_drop(l, slot);
+            fari_unlock(l, &l->lock);
+        }
+        return err;
+    }
+    fari_slot_open(l, slot, family, type, proto);
+    return fari_handle(l, slot);
+}
