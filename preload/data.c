@@ -6,8 +6,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 
 // The flags of the host equal the link's; those that are not there go no
 // further.
@@ -77,143 +75,53 @@ ssize_t far_recv_bytes(struct psock *s, void *buf, size_t len, int flags,
 
 // --- Several pieces ---
 
-static ssize_t total_of(const struct iovec *iov, size_t count) {
+// The bytes of all pieces, or -1 with errno as the kernel sets it.
+static ssize_t total_of(const struct msghdr *msg) {
     size_t total = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (iov[i].iov_len > SSIZE_MAX - total) {
+    if (msg->msg_iovlen > IOV_MAX) {
+        errno = EMSGSIZE;
+        return -1;
+    }
+    for (size_t i = 0; i < msg->msg_iovlen; i++) {
+        if (msg->msg_iov[i].iov_len > SSIZE_MAX - total) {
+            errno = EINVAL;
             return -1;
         }
-        total += iov[i].iov_len;
+        total += msg->msg_iov[i].iov_len;
     }
     return (ssize_t)total;
 }
 
-static void gather(uint8_t *to, const struct iovec *iov, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        if (iov[i].iov_len) {
-            memcpy(to, iov[i].iov_base, iov[i].iov_len);
-            to += iov[i].iov_len;
-        }
-    }
-}
-
-static void scatter(const uint8_t *from, size_t len, const struct iovec *iov,
-    size_t count) {
-    for (size_t i = 0; i < count && len > 0; i++) {
-        size_t n = iov[i].iov_len < len ? iov[i].iov_len : len;
-        if (n) {
-            memcpy(iov[i].iov_base, from, n);
-        }
-        from += n;
-        len -= n;
-    }
-}
-
-// Many small pieces go as one; a large stream piece by piece.
-#define BOUNCE 65536
-
-static ssize_t send_pieces(struct psock *s, const struct iovec *iov,
-    size_t count, int flags) {
-    ssize_t done = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (iov[i].iov_len == 0) {
-            continue;
-        }
-        ssize_t n =
-            far_send_bytes(s, iov[i].iov_base, iov[i].iov_len, flags, NULL, 0);
-        if (n < 0) {
-            return done > 0 ? done : n;
-        }
-        done += n;
-        if ((size_t)n < iov[i].iov_len) {
-            break;
-        }
-    }
-    return done;
-}
-
 ssize_t far_send_msg(struct psock *s, const struct msghdr *msg, int flags) {
-    const struct iovec *iov = msg->msg_iov;
-    size_t count = msg->msg_iovlen;
-    const struct sockaddr *to = msg->msg_name;
-    if (count == 1) {
-        return far_send_bytes(s, iov->iov_base, iov->iov_len, flags, to,
-            msg->msg_namelen);
-    }
-    ssize_t total = count > IOV_MAX ? -1 : total_of(iov, count);
-    if (total < 0) {
-        errno = count > IOV_MAX ? EMSGSIZE : EINVAL;
+    struct far_addr addr;
+    ssize_t total = total_of(msg);
+    if (total < 0 || !psock_use(s)) {
         return -1;
     }
-    if (total > BOUNCE) {
-        if (s->type == SOCK_STREAM) {
-            return send_pieces(s, iov, count, flags);
+    if (msg->msg_name && s->type != SOCK_STREAM) {
+        int err = addr_to_far(msg->msg_name, msg->msg_namelen, &addr);
+        if (err != FAR_OK) {
+            return far_done(err);
         }
-        errno = EMSGSIZE;
-        return -1;
     }
-    uint8_t *all = malloc(total ? (size_t)total : 1);
-    if (!all) {
-        errno = ENOBUFS;
-        return -1;
-    }
-    gather(all, iov, count);
-    ssize_t n =
-        far_send_bytes(s, all, (size_t)total, flags, to, msg->msg_namelen);
-    int saved = errno;
-    free(all);
-    errno = saved;
-    return n;
-}
-
-static ssize_t recv_one(struct psock *s, struct msghdr *msg, void *buf,
-    size_t len, int flags) {
-    struct far_addr addr = {0};
-    uint32_t out = 0;
-    if (!psock_use(s)) {
-        return -1;
-    }
-    call_begin(!s->rcvtimeo);
-    int32_t n = far_recvfrom(s->link->near, s->handle, buf, len,
-        (uint32_t)(flags & FLAGS), &addr, &out,
-        wait_of(s, (flags & MSG_DONTWAIT) != 0));
-    if (n >= 0) {
-        if (msg->msg_name) {
-            addr_to_host(&addr, msg->msg_name, &msg->msg_namelen);
-        } else {
-            msg->msg_namelen = 0;
-        }
-        msg->msg_flags = (int)out | (flags & MSG_CMSG_CLOEXEC);
-        msg->msg_controllen = 0;
-    }
-    return got(s, n, len);
+    call_begin(!s->sndtimeo);
+    int32_t n = far_posix_sendmsg(s->link->near, s->handle, msg,
+        (uint32_t)(flags & FLAGS), wait_of(s, (flags & MSG_DONTWAIT) != 0));
+    return sent(s, n, (size_t)total, flags);
 }
 
 ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags) {
-    const struct iovec *iov = msg->msg_iov;
-    size_t count = msg->msg_iovlen;
-    if (count == 1) {
-        return recv_one(s, msg, iov->iov_base, iov->iov_len, flags);
-    }
-    ssize_t total = count > IOV_MAX ? -1 : total_of(iov, count);
-    if (total < 0) {
-        errno = count > IOV_MAX ? EMSGSIZE : EINVAL;
+    ssize_t total = total_of(msg);
+    if (total < 0 || !psock_use(s)) {
         return -1;
     }
-    size_t room = (size_t)total < (1u << 20) ? (size_t)total : 1u << 20;
-    uint8_t *all = malloc(room ? room : 1);
-    if (!all) {
-        errno = ENOBUFS;
-        return -1;
+    call_begin(!s->rcvtimeo);
+    int32_t n = far_posix_recvmsg(s->link->near, s->handle, msg,
+        (uint32_t)(flags & FLAGS), wait_of(s, (flags & MSG_DONTWAIT) != 0));
+    if (n >= 0) {
+        msg->msg_flags |= flags & MSG_CMSG_CLOEXEC;
     }
-    ssize_t n = recv_one(s, msg, all, room, flags);
-    int saved = errno;
-    if (n > 0) {
-        scatter(all, (size_t)n < room ? (size_t)n : room, iov, count);
-    }
-    free(all);
-    errno = saved;
-    return n;
+    return got(s, n, (size_t)total);
 }
 
 // --- The calls ---

@@ -113,6 +113,26 @@ void epoll_forget_sock(struct psock *s) {
     }
 }
 
+void epoll_to_kernel(struct psock *s) {
+    for (int epfd = 0; epfd < eps_top; epfd++) {
+        struct ep *e = ep_at(epfd);
+        if (!e) {
+            continue;
+        }
+        pthread_mutex_lock(&e->lock);
+        for (int i = e->count - 1; i >= 0; i--) {
+            const struct entry *it = &e->entries[i];
+            struct epoll_event ev = {.events = it->events, .data = it->data};
+            if (it->sock == s) {
+                real()->epoll_ctl(epfd, EPOLL_CTL_ADD, it->fd, &ev);
+                e->natives++;
+                remove_at(e, i);
+            }
+        }
+        pthread_mutex_unlock(&e->lock);
+    }
+}
+
 static void ep_free(struct ep *e) {
     struct ep **at = &all;
     while (*at && *at != e) {

@@ -18,15 +18,16 @@ EXPORT int close(int fd) {
         return -1;
     }
     epoll_forget_fd(fd);
-    if (!table_drop(fd, true)) {
-        return real()->close(fd);
-    }
+    carried_forget(fd, fd);
+    table_drop(fd, true);
     return real()->close(fd);
 }
 
 static int close_part(unsigned from, unsigned to, int flags) {
     if (!(flags & (int)CLOSE_RANGE_CLOEXEC)) {
-        epoll_forget_range((int)from, to < FD_MAX ? (int)to : FD_MAX - 1);
+        int last = to < FD_MAX ? (int)to : FD_MAX - 1;
+        epoll_forget_range((int)from, last);
+        carried_forget((int)from, last);
         for (unsigned fd = from; fd <= to && (int)fd < fari_fds_top; fd++) {
             table_drop((int)fd, true);
         }
@@ -71,6 +72,10 @@ static int copied(int fd, int copy) {
         table_set(copy, s);
         table_unlock();
     }
+    struct carried *c = carried_at(fd);
+    if (copy >= 0 && c) {
+        carried_set(copy, c);
+    }
     if (copy >= 0) {
         epoll_dup(fd, copy);
     }
@@ -89,6 +94,7 @@ static bool may_replace(int fd, int copy) {
     }
     if (fd != copy && real()->fcntl(fd, F_GETFD) >= 0) {
         epoll_forget_fd(copy);
+        carried_forget(copy, copy);
         table_drop(copy, true);
     }
     return true;

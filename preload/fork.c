@@ -3,20 +3,130 @@
 #include "preload/preload.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <stdlib.h>
+
+// Before a fork each token is replaced by one whose other end farsockd holds. A
+// child finds the same socket of the kernel's through it. A connected stream is
+// carried over the token itself from then on: parent and child read and write
+// it as any socket of the kernel's, which gives them the order and the ends
+// that they would have natively.
+
+static pthread_mutex_t sharing = PTHREAD_MUTEX_INITIALIZER;
+
+// --- Streams that are carried over their tokens ---
+
+static struct carried *_Atomic all[FD_MAX];
+static _Atomic int top;
+
+struct carried *carried_at(int fd) {
+    return (unsigned)fd < FD_MAX ? atomic_load(&all[fd]) : NULL;
+}
+
+void carried_set(int fd, struct carried *c) {
+    int now = top;
+    while (now <= fd && !atomic_compare_exchange_weak(&top, &now, fd + 1)) {
+    }
+    atomic_fetch_add(&c->refs, 1);
+    atomic_store(&all[fd], c);
+}
+
+void carried_forget(int from, int to) {
+    for (int fd = from; fd <= to && fd < top; fd++) {
+        struct carried *c = atomic_exchange(&all[fd], NULL);
+        if (c && atomic_fetch_sub(&c->refs, 1) == 1) {
+            free(c);
+        }
+    }
+}
+
+// --- Sharing ---
+
+// Puts a new token in the place of the old one, wherever that is.
+static void replace_tokens(struct psock *s, int token, struct carried *c) {
+    int flags = s->nonblock ? O_RDWR | O_NONBLOCK : O_RDWR;
+    real()->fcntl(token, F_SETFL, flags);
+    for (int fd = 0; fd < fari_fds_top; fd++) {
+        if (psock_at(fd) != s) {
+            continue;
+        }
+        int cloexec = real()->fcntl(fd, F_GETFD) & FD_CLOEXEC;
+        real()->dup3(token, fd, cloexec ? O_CLOEXEC : 0);
+        if (c) {
+            carried_set(fd, c);
+        }
+    }
+}
+
+// The descriptors are the kernel's from now on.
+static void give_to_kernel(struct psock *s) {
+    epoll_to_kernel(s);
+    for (int fd = 0; fd < fari_fds_top; fd++) {
+        if (psock_at(fd) == s) {
+            table_drop(fd, false);
+        }
+    }
+}
+
+static void share(struct psock *s) {
+    int pair[2];
+    struct far_link *l = s->link->near;
+    struct carried *c = calloc(1, sizeof *c);
+    if (!c || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        free(c);
+        return;
+    }
+    c->family = s->family;
+    c->proto = s->proto ? s->proto : IPPROTO_TCP;
+    call_begin(true);
+    if (s->type == SOCK_STREAM) {
+        far_getsockname(l, s->handle, &c->local);
+        far_getpeername(l, s->handle, &c->peer);
+    }
+    uint32_t family;
+    uint32_t type;
+    uint32_t proto;
+    int err = far_posix_share(s->link->posix, s->handle, pair[0], pair[1]);
+    bool moved =
+        err >= 0 && far_sockinfo(l, s->handle, &family, &type, &proto) < 0;
+    c->refs = 1;
+    if (err >= 0) {
+        replace_tokens(s, pair[0], moved ? c : NULL);
+        s->shared = true;
+    }
+    if (moved) {
+        give_to_kernel(s);
+    }
+    if (atomic_fetch_sub(&c->refs, 1) == 1) {
+        free(c);
+    }
+    real()->close(pair[0]);
+    real()->close(pair[1]);
+}
 
 static void before_fork(void) {
+    pthread_mutex_lock(&sharing);
+    for (int fd = 0; fd < fari_fds_top; fd++) {
+        struct psock *s = psock_at(fd);
+        if (s && s->kind == PSOCK_FAR && !s->shared &&
+            far_link_is_up(s->link->near)) {
+            share(s);
+        }
+    }
     table_lock();
 }
 
 static void in_parent(void) {
     table_unlock();
+    pthread_mutex_unlock(&sharing);
 }
 
 // The link is the parent's: what is in its memory must not be touched.
 static void in_child(void) {
     table_inherit();
     table_unlock();
+    pthread_mutex_unlock(&sharing);
     link_forget_after_fork();
 }
 
@@ -26,13 +136,41 @@ __attribute__((constructor)) static void start(void) {
 }
 
 // A child that shares our memory would change our table of descriptors.
-// NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork)
 EXPORT pid_t vfork(void) {
     return real()->fork();
 }
 
+// --- Adopting ---
+
+static int token_of(const struct psock *s) {
+    for (int fd = 0; fd < fari_fds_top; fd++) {
+        if (psock_at(fd) == s) {
+            return fd;
+        }
+    }
+    return -1;
+}
+
+static int adopt(struct psock *s) {
+    struct plink *l = link_get();
+    int token = token_of(s);
+    if (!l || token < 0 || !s->shared) {
+        return FAR_ENETDOWN;
+    }
+    int handle = far_posix_adopt(l->posix, token, (uint32_t)s->family,
+        (uint32_t)s->type, (uint32_t)s->proto);
+    if (handle >= 0) {
+        s->link = l;
+        s->handle = handle;
+        atomic_store(&s->kind, PSOCK_FAR);
+    }
+    return handle;
+}
+
 bool psock_adopt(struct psock *s) {
-    (void)s;
-    errno = ENETDOWN;
-    return false;
+    call_begin(true);
+    pthread_mutex_lock(&sharing);
+    int err = s->kind == PSOCK_INHERITED ? adopt(s) : 0;
+    pthread_mutex_unlock(&sharing);
+    return far_done(err < 0 ? err : 0) == 0;
 }

@@ -1,30 +1,50 @@
-// ioctl(2) requests about a socket.
+// What is asked about sockets and interfaces by ioctl(2) and its relatives.
 // SPDX-License-Identifier: MIT
 #include "preload/preload.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
-
-static int readable(struct psock *s, void *arg) {
-    uint8_t some[65536];
-    uint32_t flags = FAR_MSG_PEEK | FAR_MSG_DONTWAIT;
-    flags |= s->type == SOCK_STREAM ? 0 : FAR_MSG_TRUNC;
-    call_begin(true);
-    int n = far_recvfrom(s->link->near, s->handle, some, sizeof some, flags,
-        NULL, NULL, FAR_NOWAIT);
-    n = n < 0 ? 0 : n;
-    memcpy(arg, &n, sizeof n);
-    return 0;
-}
 
 int ioctl_ask(struct psock *s, unsigned long request, void *arg) {
     if (!psock_use(s)) {
         return -1;
     }
-    if (request == FIONREAD && arg) {
-        return readable(s, arg);
+    if (!arg) {
+        errno = EFAULT;
+        return -1;
     }
-    errno = arg ? ENOTTY : EFAULT;
-    return -1;
+    call_begin(true);
+    return far_done(far_posix_ioctl(s->link->near, s->handle, request, arg));
+}
+
+EXPORT int getifaddrs(struct ifaddrs **out) {
+    struct plink *l = link_get();
+    if (!l) {
+        return -1;
+    }
+    call_begin(true);
+    return far_done(far_posix_getifaddrs(l->near, out));
+}
+
+EXPORT void freeifaddrs(struct ifaddrs *list) {
+    far_posix_freeifaddrs(list);
+}
+
+EXPORT unsigned if_nametoindex(const char *name) {
+    struct plink *l = link_get();
+    if (!l) {
+        return 0;
+    }
+    call_begin(true);
+    int n = far_done(far_if_nametoindex(l->near, name));
+    return n > 0 ? (unsigned)n : 0;
+}
+
+EXPORT char *if_indextoname(unsigned index, char name[IF_NAMESIZE]) {
+    struct plink *l = link_get();
+    if (!l) {
+        return NULL;
+    }
+    call_begin(true);
+    return far_done(far_if_indextoname(l->near, index, name)) < 0 ? NULL : name;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/un.h>
 
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
@@ -39,8 +40,19 @@ static void guard_link(struct far_posix *p) {
     }
 }
 
+// As the environment was at the start: programs clear it (nginx does).
+static char link_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+
+__attribute__((constructor)) static void remember_link(void) {
+    const char *path = getenv("FARSOCK_LINK");
+    if (path && strlen(path) < sizeof link_path) {
+        memcpy(link_path, path, strlen(path) + 1);
+    }
+}
+
 static struct plink *open_link(void) {
     struct far_posix_options o = {
+        .path = link_path[0] ? link_path : NULL,
         .wait_s = -1,
         .first_fd = guard_floor(),
         .interrupted = interrupted,

@@ -22,11 +22,35 @@ static void note(struct psock *s, int level, int opt, const void *val) {
     }
 }
 
+// Of a stream that is carried over its token the kernel has the level of
+// sockets; what TCP and IP should do goes unheard.
+static bool is_unheard(int fd, int level) {
+    return level != SOL_SOCKET && carried_at(fd);
+}
+
+// 0, or -1 if the kernel's own answer is right.
+static int get_carried(const struct carried *c, int level, int opt, void *val,
+    socklen_t *len) {
+    int v = 0;
+    if (level == SOL_SOCKET) {
+        if (opt != SO_DOMAIN && opt != SO_PROTOCOL) {
+            return -1;
+        }
+        v = opt == SO_DOMAIN ? c->family : c->proto;
+    }
+    socklen_t n = *len < sizeof v ? *len : sizeof v;
+    memcpy(val, &v, n);
+    *len = n;
+    return 0;
+}
+
 EXPORT int setsockopt(int fd, int level, int opt, const void *val,
     socklen_t len) {
     struct psock *s = psock_at(fd);
     if (!s) {
-        return real()->setsockopt(fd, level, opt, val, len);
+        return is_unheard(fd, level)
+                   ? 0
+                   : real()->setsockopt(fd, level, opt, val, len);
     }
     if ((int)len < 0 || (!val && len > 0)) {
         errno = (int)len < 0 ? EINVAL : EFAULT;
@@ -48,6 +72,10 @@ EXPORT int setsockopt(int fd, int level, int opt, const void *val,
 EXPORT int getsockopt(int fd, int level, int opt, void *restrict val,
     socklen_t *restrict len) {
     struct psock *s = psock_at(fd);
+    const struct carried *c = s ? NULL : carried_at(fd);
+    if (c && val && len && get_carried(c, level, opt, val, len) == 0) {
+        return 0;
+    }
     if (!s) {
         return real()->getsockopt(fd, level, opt, val, len);
     }

@@ -172,6 +172,19 @@ ssize_t far_recv_bytes(struct psock *s, void *buf, size_t len, int flags,
 ssize_t far_send_msg(struct psock *s, const struct msghdr *msg, int flags);
 ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags);
 
+// A stream that farsockd carries over its token: the kernel's for all but what
+// it is called.
+struct carried {
+    _Atomic int refs;
+    int family, proto;
+    struct far_addr local, peer;
+};
+struct carried *carried_at(int fd);
+void carried_set(int fd, struct carried *c);
+void carried_forget(int from, int to);
+// Under no lock: its entries become the kernel's.
+void epoll_to_kernel(struct psock *s);
+
 int ioctl_ask(struct psock *s, unsigned long request, void *arg);
 
 #endif

@@ -189,14 +189,32 @@ static int name_of(struct psock *s, name_call *ask, struct sockaddr *sa,
     return far_done(err < 0 ? err : 0);
 }
 
+static int name_carried(const struct far_addr *a, struct sockaddr *sa,
+    socklen_t *len) {
+    if (!sa || !len) {
+        errno = EFAULT;
+        return -1;
+    }
+    addr_to_host(a, sa, len);
+    return 0;
+}
+
 EXPORT int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
     struct psock *s = psock_at(fd);
+    const struct carried *c = s ? NULL : carried_at(fd);
+    if (c) {
+        return name_carried(&c->local, addr.__sockaddr__, len);
+    }
     return s ? name_of(s, far_getsockname, addr.__sockaddr__, len)
              : real()->getsockname(fd, addr, len);
 }
 
 EXPORT int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
     struct psock *s = psock_at(fd);
+    const struct carried *c = s ? NULL : carried_at(fd);
+    if (c) {
+        return name_carried(&c->peer, addr.__sockaddr__, len);
+    }
     return s ? name_of(s, far_getpeername, addr.__sockaddr__, len)
              : real()->getpeername(fd, addr, len);
 }

@@ -343,6 +343,102 @@ def names():
 
 
 @test
+def forked():
+    """A child serves on its parent's listener and datagram socket."""
+    both(
+        """
+        import os, socket
+        l = socket.create_server(("127.0.0.1", 0))
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        u.bind(("127.0.0.1", 0))
+        pid = os.fork()
+        if pid == 0:
+            c = l.accept()[0]; c.sendall(b"child " + c.recv(100)); c.close()
+            d, a = u.recvfrom(100); u.sendto(b"re:" + d, a); os._exit(0)
+        c = socket.create_connection(l.getsockname())
+        c.sendall(b"hi"); print(c.recv(100), c.recv(10)); c.close()
+        v = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        v.connect(u.getsockname()); u.close()
+        v.send(b"dg"); print(v.recv(100)); print(os.waitpid(pid, 0)[1])
+        """
+    )
+
+
+@test
+def inherited_streams():
+    """A child goes on with its parent's connection, and so does a program."""
+    both(
+        """
+        import os, select, socket, subprocess
+        l = socket.create_server(("127.0.0.1", 0))
+        c = socket.create_connection(l.getsockname()); s = l.accept()[0]
+        e = select.epoll(); e.register(c, select.EPOLLIN)
+        c.sendall(b"before"); s.recv(1)
+        pid = os.fork()
+        if pid == 0:
+            l.close(); c.close()
+            print(s.recv(5, socket.MSG_WAITALL), s.family, flush=True)
+            print(s.getsockname() == l.getsockname() if l.fileno() >= 0 else "")
+            s.sendall(b"x" * 200000 + b"END"); s.shutdown(socket.SHUT_WR)
+            print(s.recv(10), flush=True); os._exit(0)
+        s.close()
+        print(len(e.poll(10)), c.getpeername() == l.getsockname())
+        n = 0
+        while d := c.recv(65536): n += len(d)
+        print(n); c.sendall(b"bye"); c.close(); print(os.waitpid(pid, 0)[1])
+        c = socket.create_connection(l.getsockname()); s = l.accept()[0]
+        p = subprocess.Popen(["cat"], stdin=s, stdout=s); s.close()
+        c.sendall(b"through cat"); print(c.recv(100))
+        c.shutdown(socket.SHUT_WR); print(c.recv(100), p.wait())
+        """
+    )
+
+
+@test
+def nginx():
+    """nginx with a master and workers serves files."""
+    needs("nginx", "curl")
+    with Far() as far:
+        (far.dir / "data").write_bytes(DATA)
+        probe = far.net.listener()
+        port = probe.getsockname()[1]
+        probe.close()
+        (far.dir / "conf").write_text(
+            f"daemon off; worker_processes 2; user root; pid {far.dir}/pid;\n"
+            f"error_log stderr; events {{}}\n"
+            f"http {{ access_log off; sendfile on; server {{\n"
+            f"  listen 127.0.0.1:{port}; root {far.dir}; }} }}\n"
+        )
+        server = far.near(*RUN, "nginx", "-p", far.dir, "-c", far.dir / "conf")
+        connect_when_up(far, port).close()
+        for place in (far.native, lambda *c: far.near(*RUN, *c)):
+            url = f"http://127.0.0.1:{port}/data"
+            out = place("sh", "-c", f"curl -s {url} | sha256sum").end()
+            check_equal(out[0].split()[0], DIGEST)
+        server.send_signal(signal.SIGTERM)
+        server.end(0)
+
+
+@test
+def control_data():
+    """Control data, interfaces and what ioctl() tells are the far core's."""
+    both(
+        """
+        import fcntl, select, socket, struct, termios
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        u.bind(("127.0.0.1", 0))
+        u.setsockopt(socket.IPPROTO_IP, 8, 1)
+        u.sendto(b"data", u.getsockname())
+        select.select([u], [], [], 5)
+        print(struct.unpack("i", fcntl.ioctl(u, termios.FIONREAD, b"0000")))
+        print(u.recvmsg(100, 100)[:3])
+        print(u.sendmsg([b"a", b"bc"], [], 0, u.getsockname()), u.recv(9))
+        print(socket.if_nametoindex("lo"))
+        """
+    )
+
+
+@test
 def counted():
     """farsockd's counters show that nothing went past it."""
     with Far() as far:
