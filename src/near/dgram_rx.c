@@ -88,7 +88,8 @@ static void take_rest(struct far_link *l, uint32_t slot, struct taken *t) {
     while (t->left > 0 && !fari_is_down(l)) {
         fari_lock(l, &s->rx_lock);
         fari_refresh_rx(l, slot);
-        bool wait = s->rx_head == s->rx_tail && fari_arm_rx(l, slot);
+        bool wait =
+            s->rx_head == s->rx_tail && fari_arm_rx(l, slot, s->rx_head);
         if (!wait) {
             take_part(l, slot, t);
         }
@@ -194,7 +195,7 @@ static int32_t try_take(struct far_link *l, uint32_t slot, struct taken *t,
             // Natively a receive that would not wait says EAGAIN all the same.
             n = 0;
         } else if (wait) {
-            again = !fari_arm_rx(l, slot) && !fari_is_down(l) &&
+            again = !fari_arm_rx(l, slot, s->rx_head) && !fari_is_down(l) &&
                     !(s->flags & FARI_RX_BUSY);
         }
     }

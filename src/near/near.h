@@ -237,9 +237,11 @@ void fari_publish_tx(struct far_link *l, uint32_t slot, uint32_t old_head);
 // Under rx_lock: publishes rx_tail if that is due (or force), kicks.
 void fari_publish_rx(struct far_link *l, uint32_t slot, bool force);
 // Under tx_lock (rx_lock): asks for a KICK at room (data), then looks again.
-// True: still nothing, the KICK will come.
+// True: still nothing, the KICK will come. seen: the rx_head at which the
+// caller found too little; it may have moved since, and then nobody would tell
+// of it.
 bool fari_arm_tx(struct far_link *l, uint32_t slot);
-bool fari_arm_rx(struct far_link *l, uint32_t slot);
+bool fari_arm_rx(struct far_link *l, uint32_t slot, uint32_t seen);
 // True while the handle names this slot's socket. A call that neither sleeps
 // nor asks needs no pin: close takes the socket's locks, so under one of them
 // an open socket stays open. FARI_PINNED in place of the handle: it is pinned.

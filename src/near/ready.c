@@ -72,7 +72,7 @@ static void look_rx(struct far_link *l, uint32_t slot, int sock, bool arm) {
     if (fari_is_open(l, slot, sock)) {
         fari_refresh_rx(l, slot);
         if (arm && s->rx_head - s->rx_tail < s->rcvlowat) {
-            fari_arm_rx(l, slot);
+            fari_arm_rx(l, slot, s->rx_head);
         }
     }
     fari_unlock(l, &s->rx_lock);
@@ -125,7 +125,7 @@ uint32_t far_mark(struct far_link *l, int sock, bool arm) {
         struct fari_sock *s = &l->socks[slot];
         fari_lock(l, &s->rx_lock);
         if (fari_is_open(l, slot, sock)) {
-            fari_arm_rx(l, slot);
+            fari_arm_rx(l, slot, s->rx_head);
         }
         fari_unlock(l, &s->rx_lock);
     }

@@ -148,10 +148,9 @@ bool fari_arm_tx(struct far_link *l, uint32_t slot) {
                                   : s->tx_tail - seen <= wake - seen;
 }
 
-bool fari_arm_rx(struct far_link *l, uint32_t slot) {
+bool fari_arm_rx(struct far_link *l, uint32_t slot, uint32_t seen) {
     struct fari_sock *s = &l->socks[slot];
     struct far_near_line *mine = fari_near_line(l, slot);
-    uint32_t seen = s->rx_head;
     fari_publish_rx(l, slot, true);
     far_store(&mine->rx_wake, seen);
     FAR_CLEAN(mine, sizeof *mine);

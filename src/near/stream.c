@@ -196,12 +196,14 @@ static int32_t try_recv(struct far_link *l, uint32_t slot, int sock,
         if (n > 0 || s->rx_head - s->rx_tail > skip) {
             break;
         }
+        // The next look may find more: that must not go unnoticed.
+        uint32_t seen = s->rx_head;
         int result = 0;
         if (fari_stream_over(l, slot, q->done == 0, &result)) {
             n = result;
             break;
         }
-        if (!arm || fari_arm_rx(l, slot) || fari_is_down(l)) {
+        if (!arm || fari_arm_rx(l, slot, seen) || fari_is_down(l)) {
             n = FAR_EAGAIN;
             break;
         }
