@@ -338,9 +338,8 @@ class Generator:
         """Sends one after the other, without a look at what they do. Where that
         is an error, a link may tell later."""
         s = self.any(0.2)
-        if s.state != "connected" or not s.mate or s.mate.mate not in (s, None):
-            return
-        if s.mate.state not in (("connected",) if s.kind == STREAM else ("connected", "bound")):
+        heard = s.mate and (s.mate.mate is s or s.mate.state == "bound")
+        if s.state != "connected" or not heard or s.mate.state in ("half", "closed"):
             return
         for i in range(self.r.randint(2, 6)):
             before = len(self.lines)
