@@ -1,0 +1,182 @@
+// poll() and select() over far sockets and the host's descriptors.
+// SPDX-License-Identifier: MIT
+#define FARSOCK_BSD_NO_NAMES
+#include "farsock/bsd.h"
+#include "ports/posix/bsd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct mixed {
+    struct pollfd *fds;
+    nfds_t count;
+    struct pollfd *host; // count entries, far sockets as -1, and the link's
+    struct far_posix *posix;
+};
+
+static uint64_t deadline_of(int timeout_ms) {
+    if (timeout_ms < 0) {
+        return FAR_FOREVER;
+    }
+    return timeout_ms ? far_posix_now() + (uint64_t)timeout_ms * 1000000u
+                      : FAR_NOWAIT;
+}
+
+static int ms_until(uint64_t deadline_ns) {
+    if (deadline_ns == FAR_FOREVER) {
+        return -1;
+    }
+    uint64_t now = far_posix_now();
+    uint64_t ms =
+        deadline_ns > now ? (deadline_ns - now + 999999u) / 1000000u : 0;
+    return ms > 1000000u ? 1000000 : (int)ms;
+}
+
+static int sleep_at_all(void *arg, uint64_t deadline_ns) {
+    struct mixed *m = arg;
+    int r = poll(m->host, m->count + 1u, ms_until(deadline_ns));
+    if (r < 0) {
+        return FAR_EINTR;
+    }
+    if (m->host[m->count].revents) {
+        far_posix_ack(m->posix);
+        return far_link_is_up(far_posix_link(m->posix)) ? FAR_OK
+                                                        : FAR_ELINKDOWN;
+    }
+    // A descriptor of the host's: whoever waits looks again at once.
+    return FAR_ETIMEDOUT;
+}
+
+static int look(struct mixed *m, bool arm) {
+    int ready = 0;
+    for (nfds_t i = 0; i < m->count; i++) {
+        int sock = 0;
+        bool nonblock = false;
+        struct far_link *l = bsd_find(m->fds[i].fd, &sock, &nonblock);
+        m->host[i] = m->fds[i];
+        m->fds[i].revents = 0;
+        if (l) {
+            m->host[i].fd = -1;
+            m->fds[i].revents = (short)far_ready(l, sock,
+                (uint32_t)(uint16_t)m->fds[i].events, arm && !ready);
+            ready += m->fds[i].revents != 0;
+        }
+    }
+    poll(m->host, m->count, 0);
+    for (nfds_t i = 0; i < m->count; i++) {
+        if (m->host[i].fd >= 0 && m->host[i].revents) {
+            m->fds[i].revents = m->host[i].revents;
+            ready++;
+        }
+    }
+    return ready;
+}
+
+static int poll_mixed(struct mixed *m, int timeout_ms) {
+    struct far_link *l = far_posix_link(m->posix);
+    uint64_t deadline_ns = deadline_of(timeout_ms);
+    m->host[m->count] =
+        (struct pollfd){.fd = far_posix_fd(m->posix), .events = POLLIN};
+    for (;;) {
+        uint32_t events = far_link_events(l);
+        int ready = look(m, deadline_ns != FAR_NOWAIT);
+        if (ready > 0 ||
+            (deadline_ns != FAR_FOREVER && far_posix_now() >= deadline_ns)) {
+            return ready;
+        }
+        int err = far_link_wait(l, events, deadline_ns, sleep_at_all, m);
+        if (err == FAR_EINTR) {
+            errno = EINTR;
+            return -1;
+        }
+    }
+}
+
+int far_bsd_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
+    bool any = false;
+    for (nfds_t i = 0; i < count; i++) {
+        int sock = 0;
+        bool nonblock = false;
+        any |= bsd_find(fds[i].fd, &sock, &nonblock) != NULL;
+    }
+    if (!any) {
+        return poll(fds, count, timeout_ms);
+    }
+    struct mixed m = {
+        .fds = fds,
+        .count = count,
+        .host = calloc(count + 1u, sizeof *fds),
+        .posix = bsd_posix(),
+    };
+    int r = -1;
+    if (m.host) {
+        r = poll_mixed(&m, timeout_ms);
+    } else {
+        errno = ENOMEM;
+    }
+    free(m.host);
+    return r;
+}
+
+// --- select ---
+
+// As the kernel maps poll bits.
+#define RD (POLLIN | POLLHUP | POLLERR)
+#define WR (POLLOUT | POLLERR)
+#define EX POLLPRI
+
+static bool is_in(const fd_set *set, int fd) {
+    return set && FD_ISSET(fd, set);
+}
+
+static nfds_t to_poll(struct pollfd *p, int n, const fd_set *rd,
+    const fd_set *wr, const fd_set *ex) {
+    nfds_t count = 0;
+    for (int fd = 0; fd < n; fd++) {
+        short events = (short)((is_in(rd, fd) ? POLLIN : 0) |
+                               (is_in(wr, fd) ? POLLOUT : 0) |
+                               (is_in(ex, fd) ? POLLPRI : 0));
+        if (events) {
+            p[count++] = (struct pollfd){.fd = fd, .events = events};
+        }
+    }
+    return count;
+}
+
+static int keep(fd_set *set, const struct pollfd *p, int bits) {
+    if (!is_in(set, p->fd)) {
+        return 0;
+    }
+    if (p->revents & bits) {
+        return 1;
+    }
+    FD_CLR(p->fd, set);
+    return 0;
+}
+
+int far_bsd_select(int n, fd_set *rd, fd_set *wr, fd_set *ex,
+    struct timeval *timeout) {
+    struct pollfd p[FD_SETSIZE];
+    int ms = -1;
+    if (n < 0 || n > FD_SETSIZE || (timeout && timeout->tv_sec < 0)) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (timeout) {
+        ms = timeout->tv_sec > 1000000 ? 1000000000
+                                       : (int)(timeout->tv_sec * 1000 +
+                                               (timeout->tv_usec + 999) / 1000);
+    }
+    nfds_t count = to_poll(p, n, rd, wr, ex);
+    int r = far_bsd_poll(p, count, ms);
+    int total = 0;
+    for (nfds_t i = 0; r >= 0 && i < count; i++) {
+        if (p[i].revents & POLLNVAL) {
+            errno = EBADF;
+            return -1;
+        }
+        total +=
+            keep(rd, &p[i], RD) + keep(wr, &p[i], WR) + keep(ex, &p[i], EX);
+    }
+    return r < 0 ? r : total;
+}

@@ -1,0 +1,71 @@
+#!/usr/bin/python3
+# A plain C program, compiled unchanged for a near core with farsock/bsd.h.
+# SPDX-License-Identifier: MIT
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from harness import BUILD, SANITIZED, Far, check, check_equal, in_thread, main, program
+from harness import skip, test
+
+TOP = Path(__file__).resolve().parents[2]
+SOURCE = TOP / "tests/system/plain.c"
+PORT = 5001
+
+
+def build(path):
+    command = ["cc", "-D_GNU_SOURCE", "-Wall", "-Werror", f"-I{TOP / 'include'}"]
+    command += ["-include", "farsock/bsd.h", "-o", path, SOURCE]
+    command += [BUILD / "lib/libfarsock.a", "-pthread"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    check(done.returncode == 0, done.stderr)
+
+
+def echo(far):
+    listener = far.net.listener(PORT)
+    udp = far.net.udp(PORT)
+
+    def stream():
+        peer, _ = listener.accept()
+        while data := peer.recv(1000):
+            peer.sendall(data)
+        peer.close()
+
+    def datagrams():
+        for _ in range(2):
+            data, whence = udp.recvfrom(1000)
+            udp.sendto(data, whence)
+
+    joins = [in_thread(stream), in_thread(datagrams)]
+
+    def end():
+        for join in joins:
+            join()
+        listener.close()
+        udp.close()
+
+    return end
+
+
+@test
+def both_ways():
+    """It prints the same as natively."""
+    if SANITIZED:
+        skip("the program is compiled without")
+    with tempfile.TemporaryDirectory() as d, Far() as far:
+        plain = os.path.join(d, "plain")
+        build(plain)
+        end = echo(far)
+        oracle = far.native(program("plain"), "127.0.0.1", PORT).end()
+        end()
+        end = echo(far)
+        ours = far.near(plain, "127.0.0.1", PORT).end()
+        end()
+        check(len(oracle) > 30, *oracle)
+        check_equal(ours, oracle)
+
+
+if __name__ == "__main__":
+    main()
