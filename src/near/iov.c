@@ -2,13 +2,10 @@
 // SPDX-License-Identifier: MIT
 #include "near/near.h"
 
-// As the kernel: no call moves more than this.
-#define MOST 0x7ffff000u
-
-size_t fari_iov_len(const struct far_iov *iov, size_t count) {
+size_t fari_iov_sum(const struct far_iov *iov, size_t count) {
     size_t len = 0;
     for (size_t i = 0; i < count; i++) {
-        len += iov[i].len < MOST - len ? iov[i].len : MOST - len;
+        len += iov[i].len < FARI_MOST - len ? iov[i].len : FARI_MOST - len;
     }
     return len;
 }
@@ -22,7 +19,7 @@ static const struct far_iov *find(const struct far_iov *iov, size_t *at) {
     return iov;
 }
 
-void fari_gather(uint8_t *ring, uint32_t size, uint32_t pos,
+void fari_gather_pieces(uint8_t *ring, uint32_t size, uint32_t pos,
     const struct far_iov *iov, size_t at, uint32_t n) {
     while (n > 0) {
         iov = find(iov, &at);
@@ -35,7 +32,7 @@ void fari_gather(uint8_t *ring, uint32_t size, uint32_t pos,
     }
 }
 
-void fari_scatter(const uint8_t *ring, uint32_t size, uint32_t pos,
+void fari_scatter_pieces(const uint8_t *ring, uint32_t size, uint32_t pos,
     const struct far_iov *iov, size_t at, uint32_t n) {
     while (n > 0) {
         iov = find(iov, &at);

@@ -263,14 +263,38 @@ bool fari_over_by_death(struct far_link *l, uint32_t slot, bool tell,
     int *result);
 
 // --- iov.c ---
-// Bytes in all, at most what one call may move.
-size_t fari_iov_len(const struct far_iov *iov, size_t count);
+// As the kernel: no call moves more than this.
+#define FARI_MOST 0x7ffff000u
+// Bytes in all, at most that.
+size_t fari_iov_sum(const struct far_iov *iov, size_t count);
+static inline size_t fari_iov_len(const struct far_iov *iov, size_t count) {
+    if (count == 1) {
+        return iov->len < FARI_MOST ? iov->len : FARI_MOST;
+    }
+    return fari_iov_sum(iov, count);
+}
 // Copies n bytes, of those pieces from byte at on, into the ring at count pos;
-// and out of it.
-void fari_gather(uint8_t *ring, uint32_t size, uint32_t pos,
+// and out of it. Mostly there is one piece.
+void fari_gather_pieces(uint8_t *ring, uint32_t size, uint32_t pos,
     const struct far_iov *iov, size_t at, uint32_t n);
-void fari_scatter(const uint8_t *ring, uint32_t size, uint32_t pos,
+static inline void fari_gather(uint8_t *ring, uint32_t size, uint32_t pos,
+    const struct far_iov *iov, size_t at, uint32_t n) {
+    if (n > 0 && at + n <= iov->len) {
+        far_ring_put(ring, size, pos, (const uint8_t *)iov->base + at, n);
+    } else {
+        fari_gather_pieces(ring, size, pos, iov, at, n);
+    }
+}
+void fari_scatter_pieces(const uint8_t *ring, uint32_t size, uint32_t pos,
     const struct far_iov *iov, size_t at, uint32_t n);
+static inline void fari_scatter(const uint8_t *ring, uint32_t size,
+    uint32_t pos, const struct far_iov *iov, size_t at, uint32_t n) {
+    if (n > 0 && at + n <= iov->len) {
+        far_ring_get(ring, size, pos, (uint8_t *)iov->base + at, n);
+    } else {
+        fari_scatter_pieces(ring, size, pos, iov, at, n);
+    }
+}
 
 // --- verdict.c ---
 struct fari_epochs {
