@@ -230,8 +230,8 @@ int far_link_wait_beside(struct far_link *l, uint32_t events,
     uint64_t deadline_ns, const struct far_beside *beside);
 
 // A number that changes when far says or sends something new about this socket:
-// for edges, which poll bits alone do not show. 0 for a handle that is none. arm
-// as in far_ready(), for bytes beyond those that are there.
+// for edges, which poll bits alone do not show. 0 for a handle that is none.
+// arm as in far_ready(), for bytes beyond those that are there.
 uint32_t far_mark(struct far_link *l, int sock, bool arm);
 
 struct far_pollfd {
