@@ -103,9 +103,12 @@ static int wait_connected(struct far_link *l, uint32_t slot,
 }
 
 // connect() has made the stream as new, though it gave an error perhaps: as
-// natively, what was not yet received is gone.
-static void drop_unread(struct far_link *l, uint32_t slot) {
+// natively, what was not yet received is gone, and shutdown() forgotten.
+static void begin_anew(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &l->lock);
+    s->flags = (uint8_t)(s->flags & ~(FARI_SHUT_RD | FARI_SHUT_WR));
+    fari_unlock(l, &l->lock);
     fari_lock(l, &s->rx_lock);
     if (fari_refresh_rx(l, slot) == FAR_OK && s->rx_tail != s->rx_head) {
         s->rx_tail = s->rx_head;
@@ -119,9 +122,10 @@ static int connect_stream(struct far_link *l, uint32_t slot,
     const uint32_t old = FAR_ST_CONNECTED | FAR_ST_CONNECTING | FAR_ST_HUP;
     uint64_t timeo_ns = 0;
     for (;;) {
+        bool was_old = (fari_state(l, slot) & old) != 0;
         int err = ask_connect(l, slot, addr);
-        if (!(fari_state(l, slot) & old)) {
-            drop_unread(l, slot);
+        if (was_old && !(fari_state(l, slot) & old)) {
+            begin_anew(l, slot);
         }
         if (deadline_ns == FAR_NOWAIT ||
             (err != FAR_EINPROGRESS && err != FAR_EALREADY)) {
