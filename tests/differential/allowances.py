@@ -34,7 +34,7 @@ def refused_before_pending(_program, words, native, far):
     while an error is pending: Linux says the former, a link the latter."""
     return (
         words[0] == "send"
-        and native in ("ENETUNREACH", "EACCES", "EAFNOSUPPORT", "EINVAL")
+        and native in ("ENETUNREACH", "EACCES", "EAFNOSUPPORT", "EMSGSIZE")
         and far == "ECONNREFUSED"
     )
 
