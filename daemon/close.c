@@ -24,6 +24,12 @@ static void close_begin(struct sock *s) {
         return;
     }
     if ((s->near_flags & FAR_NEAR_RESET) || (s->linger_on && !s->linger_s)) {
+        // Natively what was written is on its way before the reset, if there
+        // was a way.
+        if (!(s->near_flags & FAR_NEAR_RESET) && !s->link->reset &&
+            (s->state & FAR_ST_CONNECTED) && s->fd >= 0) {
+            stream_tx(s, UINT32_MAX);
+        }
         s->abort = true;
         s->tx_dead = true;
     }

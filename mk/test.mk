@@ -1,7 +1,7 @@
 # Running things: the demonstration, the tests, the benchmark.
 # SPDX-License-Identifier: MIT
 
-.PHONY: run test test-full bench
+.PHONY: run test test-full bench judges
 
 # Each step is a make of its own: what a build finds must be installed first.
 run: ## Run the first example over a link on this machine
@@ -22,6 +22,11 @@ test-full: ## Run everything at full size, also under ASan, UBSan and TSan
 	+@$(MAKE) SAN=address tests-build
 	+@$(MAKE) SAN=thread tests-build
 	+@tests/run --full $(if $(T),'$(T)')
+
+judges: ## Run other people's test suites natively and over a link
+	@scripts/deps install build test optional
+	+@$(MAKE) products
+	@tests/judges/run
 
 bench: ## Print the figures of docs/performance.md for this machine
 	@scripts/deps install build test

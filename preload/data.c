@@ -126,10 +126,16 @@ ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags) {
 
 // --- The calls ---
 
+// A call that slept while another thread forked: the stream is the kernel's
+// now.
+static bool now_carried(int fd, ssize_t n) {
+    return n < 0 && (errno == ENOTCONN || errno == EBADF) && carried_now(fd);
+}
+
 EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags) {
     struct psock *s = psock_at(fd);
-    return s ? far_send_bytes(s, buf, len, flags, NULL, 0)
-             : real()->send(fd, buf, len, flags);
+    ssize_t n = s ? far_send_bytes(s, buf, len, flags, NULL, 0) : 0;
+    return s && !now_carried(fd, n) ? n : real()->send(fd, buf, len, flags);
 }
 
 EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
@@ -141,8 +147,8 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
 
 EXPORT ssize_t write(int fd, const void *buf, size_t len) {
     struct psock *s = psock_at(fd);
-    return s ? far_send_bytes(s, buf, len, 0, NULL, 0)
-             : real()->write(fd, buf, len);
+    ssize_t n = s ? far_send_bytes(s, buf, len, 0, NULL, 0) : 0;
+    return s && !now_carried(fd, n) ? n : real()->write(fd, buf, len);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
@@ -163,7 +169,8 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
     struct psock *s = psock_at(fd);
-    return s ? far_send_msg(s, msg, flags) : real()->sendmsg(fd, msg, flags);
+    ssize_t n = s ? far_send_msg(s, msg, flags) : 0;
+    return s && !now_carried(fd, n) ? n : real()->sendmsg(fd, msg, flags);
 }
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *all, unsigned count, int flags) {
@@ -184,8 +191,8 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *all, unsigned count, int flags) {
 
 EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags) {
     struct psock *s = psock_at(fd);
-    return s ? far_recv_bytes(s, buf, len, flags, NULL, NULL)
-             : real()->recv(fd, buf, len, flags);
+    ssize_t n = s ? far_recv_bytes(s, buf, len, flags, NULL, NULL) : 0;
+    return s && !now_carried(fd, n) ? n : real()->recv(fd, buf, len, flags);
 }
 
 EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
@@ -197,11 +204,9 @@ EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
 
 EXPORT ssize_t read(int fd, void *buf, size_t len) {
     struct psock *s = psock_at(fd);
-    if (!s) {
-        return real()->read(fd, buf, len);
-    }
     // Natively a read of nothing does not reach the socket.
-    return len ? far_recv_bytes(s, buf, len, 0, NULL, NULL) : 0;
+    ssize_t n = s && len ? far_recv_bytes(s, buf, len, 0, NULL, NULL) : 0;
+    return s && !now_carried(fd, n) ? n : real()->read(fd, buf, len);
 }
 
 EXPORT ssize_t readv(int fd, const struct iovec *iov, int count) {
@@ -222,7 +227,8 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int count) {
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags) {
     struct psock *s = psock_at(fd);
-    return s ? far_recv_msg(s, msg, flags) : real()->recvmsg(fd, msg, flags);
+    ssize_t n = s ? far_recv_msg(s, msg, flags) : 0;
+    return s && !now_carried(fd, n) ? n : real()->recvmsg(fd, msg, flags);
 }
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *all, unsigned count, int flags,

@@ -24,6 +24,17 @@ struct carried *carried_at(int fd) {
     return (unsigned)fd < FD_MAX ? atomic_load(&all[fd]) : NULL;
 }
 
+bool carried_now(int fd) {
+    if (!psock_at(fd) && !carried_at(fd)) {
+        return false;
+    }
+    int saved = errno;
+    pthread_mutex_lock(&sharing);
+    pthread_mutex_unlock(&sharing);
+    errno = saved;
+    return carried_at(fd) != NULL;
+}
+
 void carried_set(int fd, struct carried *c) {
     int now = top;
     while (now <= fd && !atomic_compare_exchange_weak(&top, &now, fd + 1)) {

@@ -8,6 +8,10 @@
 #include <string.h>
 #include <sys/un.h>
 
+// A wish: what is not used costs no memory, and programs expect more than the
+// 1024 of a small core.
+#define SOCKETS 4096
+
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static struct plink *_Atomic current;
 
@@ -54,6 +58,7 @@ static struct plink *open_link(void) {
     struct far_posix_options o = {
         .path = link_path[0] ? link_path : NULL,
         .wait_s = -1,
+        .sockets = SOCKETS,
         .first_fd = guard_floor(),
         .interrupted = interrupted,
     };

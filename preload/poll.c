@@ -114,8 +114,18 @@ static bool any_far(const struct pollfd *fds, nfds_t count) {
     return false;
 }
 
+// A stream that changed hands while we slept: it has to be asked again.
+static bool any_moved(const struct pollfd *fds, nfds_t count) {
+    for (nfds_t i = 0; i < count; i++) {
+        if ((fds[i].revents & POLLNVAL) && carried_now(fds[i].fd)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // At least one is far.
-static int poll_mixed(struct pollfd *fds, nfds_t count, uint64_t deadline_ns,
+static int poll_once(struct pollfd *fds, nfds_t count, uint64_t deadline_ns,
     const sigset_t *mask) {
     struct pollfd some[ON_STACK + 1];
     struct pollfd *copy = some;
@@ -145,6 +155,15 @@ static int poll_mixed(struct pollfd *fds, nfds_t count, uint64_t deadline_ns,
         free(copy);
         errno = saved;
     }
+    return n;
+}
+
+static int poll_mixed(struct pollfd *fds, nfds_t count, uint64_t deadline_ns,
+    const sigset_t *mask) {
+    int n;
+    do {
+        n = poll_once(fds, count, deadline_ns, mask);
+    } while (n > 0 && any_moved(fds, count));
     return n;
 }
 

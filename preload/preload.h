@@ -180,6 +180,8 @@ struct carried {
     struct far_addr local, peer;
 };
 struct carried *carried_at(int fd);
+// The same after an error, which may have come while another thread forks.
+bool carried_now(int fd);
 void carried_set(int fd, struct carried *c);
 void carried_forget(int from, int to);
 // Under no lock: its entries become the kernel's.

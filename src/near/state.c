@@ -190,6 +190,10 @@ bool fari_stream_over(struct far_link *l, uint32_t slot, bool tell,
     int *result) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t state = fari_state(l, slot);
+    if (state & FAR_ST_CLOSED) {
+        *result = FAR_ENOTCONN; // it changed its link
+        return true;
+    }
     // The state before the index it speaks of: far stores them the other way.
     FAR_RMB();
     const struct far_far_line *line = fari_far_line(l, slot);

@@ -25,6 +25,9 @@ int fari_may_send(struct far_link *l, uint32_t slot) {
     if (s->flags & FARI_SHUT_WR) {
         return FAR_EPIPE;
     }
+    if (state & FAR_ST_CLOSED) {
+        return FAR_ENOTCONN; // it changed its link
+    }
     if (state & FAR_ST_CONNECTING) {
         return FAR_EAGAIN;
     }

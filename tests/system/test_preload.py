@@ -395,6 +395,24 @@ def inherited_streams():
 
 
 @test
+def fork_beside_recv():
+    """A thread that sleeps in recv while another forks gets its bytes."""
+    both(
+        """
+        import os, socket, subprocess, threading, time
+        l = socket.create_server(("127.0.0.1", 0))
+        c = socket.create_connection(l.getsockname()); s = l.accept()[0]
+        got = []
+        t = threading.Thread(target=lambda: got.append(s.recv(100)))
+        t.start(); time.sleep(0.3)
+        pid = os.fork()
+        if pid == 0: os._exit(0)
+        os.waitpid(pid, 0); c.sendall(b"after"); t.join(); print(got)
+        """
+    )
+
+
+@test
 def nginx():
     """nginx with a master and workers serves files."""
     needs("nginx", "curl")
