@@ -105,7 +105,7 @@ def help_and_version():
 def commands_are_documented():
     """farsock(1) names every command."""
     _, out, _ = run("help")
-    listed = re.findall(r"^  ([a-z]+)  ", out, re.M)
+    listed = re.findall(r"^  ([a-z]+) ", out, re.M)
     page = (TOP / "docs/man/farsock.1").read_text(encoding="utf-8")
     description = page.split(".Sh DESCRIPTION")[1].split(".Sh")[0]
     documented = re.findall(r"^\.It Cm (\w+)$", description, re.M)
