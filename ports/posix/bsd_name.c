@@ -120,7 +120,7 @@ struct hostent *far_bsd_gethostbyname(const char *name) {
     };
     struct addrinfo *list = NULL;
     size_t n = 0;
-    if (far_bsd_getaddrinfo(name, NULL, &hints, &list)) {
+    if (far_bsd_getaddrinfo(name, NULL, &hints, &list) || !list) {
         h_errno = HOST_NOT_FOUND;
         return NULL;
     }

@@ -254,9 +254,9 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: threads TCP_PORT UDP_PORT ROUNDS\n");
         return 2;
     }
-    tcp_port = (uint16_t)atoi(argv[1]);
-    udp_port = (uint16_t)atoi(argv[2]);
-    rounds = (uint32_t)atoi(argv[3]);
+    tcp_port = (uint16_t)strtoul(argv[1], NULL, 10);
+    udp_port = (uint16_t)strtoul(argv[2], NULL, 10);
+    rounds = (uint32_t)strtoul(argv[3], NULL, 10);
     struct far_posix_options o = {.wait_s = -1};
     must("open", far_posix_open(&posix, &o));
     l = far_posix_link(posix);
