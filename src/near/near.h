@@ -58,8 +58,8 @@ struct fari_sock {
     uint32_t sndtimeo_ms;
     uint16_t users; // calls that sleep or ask; under the link's lock
     uint16_t proto;
-    _Atomic uint8_t use; // fari_use; written under all three locks
-    uint8_t flags;       // fari_sock_flag; under the link's lock
+    _Atomic uint8_t use;   // fari_use; written under all three locks
+    _Atomic uint8_t flags; // fari_sock_flag; written under the link's lock
     uint8_t family;
     uint8_t type;
     uint32_t next_free;
