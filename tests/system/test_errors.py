@@ -566,7 +566,7 @@ def inherited(w, sh):
     sh(f"setopt l {SOL_SOCKET} 2 1")
     sh(f"bind l 127.0.0.1 {PORT}")
     sh("listen l 1")
-    sh(f"setopt l {SOL_SOCKET} {SO_RCVTIMEO} 0 0 500000 0")
+    sh(f"setopt l {SOL_SOCKET} {SO_RCVTIMEO} 3 0 0 0")
     sh(f"setopt l {SOL_SOCKET} 18 5")
     with w.net.connect(PORT) as peer:
         wants(sh, "accept l c", "0 127.0.0.1")
