@@ -100,8 +100,9 @@ def links():
 
 @test
 def tests_named():
-    """The tests that docs/differences.md names exist."""
-    text = (TOP / "docs/differences.md").read_text(encoding="utf-8")
+    """The tests that the tables of docs name exist."""
+    pages = ("differences.md", "reliability.md")
+    text = "".join((TOP / "docs" / p).read_text(encoding="utf-8") for p in pages)
     missing = []
     for file, functions in re.findall(r"\b(test_\w+)(?:: ([\w, ]+))?", text):
         path = TOP / "tests/system" / f"{file}.py"
