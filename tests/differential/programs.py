@@ -89,6 +89,7 @@ class Sock:
         self.mate = None
         self.pending = 0  # bytes on their way to it, at most
         self.small = False  # its buffers were made small
+        self.shut = False  # shutdown() was called
         self.queue = []  # of a listener: who connected
         self.at = None  # where it is bound
 
@@ -200,7 +201,7 @@ class Generator:
             self.add(f"connect {s.name} ={listener.name} nowait")
             if self.chance(0.7):
                 self.add(f"poll 200 {s.name}:{OUT:#x}")
-        s.state = "connected"
+        s.state, s.small = "connected", s.small or listener.small
         listener.queue.append(s)
 
     def accept(self, listener):
@@ -210,8 +211,13 @@ class Generator:
         self.add(f"accept {listener.name} {new.name} {wait}")
         new.state = "connected" if mate else "closed"
         if mate:
-            new.mate, mate.mate = mate, new
-            new.pending, new.small = mate.unsent, mate.small
+            self.pair(listener, new, mate)
+            new.pending = mate.unsent
+
+    def pair(self, listener, new, mate):
+        new.mate, mate.mate = mate, new
+        # An accepted socket has its listener's buffers, and one window is both's.
+        new.small = mate.small = mate.small or listener.small
 
     def tcp_pair(self, family):
         peer_listens, peer_connects = self.r.choice(
@@ -308,7 +314,10 @@ class Generator:
     def send_stream(self, s, most=MOST_PENDING):
         if s.mate and s.mate.state != "connected":
             most = self.ring // 2  # the error comes with the next
-        n = self.length(min(self.room_at(s.mate), most))
+        # Who is not accepted yet may get a listener's small buffers.
+        early = max(0, 300 - getattr(s, "unsent", 0)) if s.small else 5000
+        room = self.room_at(s.mate) if s.mate else early
+        n = self.length(min(room, most))
         if s.mate:
             s.mate.pending += n
         else:
@@ -353,6 +362,7 @@ class Generator:
                     self.lines[j] = "!" + self.lines[j]
         if self.chance(0.3):
             self.add(f"!shutdown {s.name} 1")
+            s.shut = True
         elif self.chance(0.2):
             self.close(s, "!")
 
@@ -398,6 +408,7 @@ class Generator:
         s = self.any(0.35)
         how = self.r.choice((0, 1, 1, 1, 2, 2, 3, -1, 100))
         self.add(f"shutdown {s.name} {how}")
+        s.shut = True
         if s.state == "connected" and 0 <= how <= 2:
             s.state = "half"
 
@@ -538,6 +549,8 @@ class Generator:
         shown = f" {SHOWN[name]}" if name in SHOWN else ""
         if name in ADAPTED and s.kind == STREAM and s.state not in ("new", "bound"):
             shown = " 0"
+        if name == "TCP_INFO" and s.shut:
+            shown = " 0"  # when a FIN is acknowledged is the kernel's affair
         self.add(f"getopt {s.name} {level} {option} {room}{shown}")
 
     def error_option(self):
@@ -599,7 +612,8 @@ class Generator:
         if how == "close":
             s.mate.state = "closed"
         elif how != "send":
-            (s.mate if how == "end" else s).state = "half"
+            half = s.mate if how == "end" else s
+            half.state, half.shut = "half", True
         if self.chance(0.3):
             first = f"poll 300 {s.name}:{self.r.choice((IN, IN | RDHUP, RDHUP)):#x}"
             if how == "send" and first.endswith(f"{RDHUP:#x}"):
@@ -626,6 +640,7 @@ class Generator:
     def woken_listener(self, _pairs, _takers, listeners):
         s = self.r.choice(listeners)
         other = self.make(self.chance(0.7), s.family, STREAM)
+        other.small = s.small
         if self.chance(0.4):
             first = f"poll 300 {s.name}:{IN:#x}"
             s.queue.append(other)
@@ -635,7 +650,7 @@ class Generator:
             first = f"accept {s.name} {new.name} wait"
             if not s.queue:
                 new.state = "connected"
-                new.mate, other.mate = other, new
+                self.pair(s, new, other)
         other.state = "connected"
         self.add(f"{first} | 3 connect {other.name} ={s.name} wait")
 
