@@ -6,6 +6,8 @@
 #   SAN=address      with ASan and UBSan, into build/san-address
 #   SAN=thread       with TSan, into build/san-thread
 #   CC=clang         into build/clang
+#   MEMORY=noncoherent   each side with a cache of its own (docs/memory.md),
+#                    into build/noncoherent
 #   EXTRA_CFLAGS=... added to every compilation and link
 
 VERSION := 0.1.0
@@ -41,7 +43,7 @@ comma := ,
 
 # Each variant has its own tree with bin/, lib/ and test/: no two clobber each
 # other. The compiler's name may carry a path or a wrapper (ccache clang).
-variant := $(if $(SAN),san-$(SAN)) $(filter-out gcc cc,$(notdir $(lastword $(CC))))
+variant := $(if $(SAN),san-$(SAN)) $(MEMORY) $(filter-out gcc cc,$(notdir $(lastword $(CC))))
 variant := $(subst $(space),-,$(strip $(variant)))
 B := build$(if $(variant),/$(variant))
 
@@ -76,6 +78,13 @@ no_tests = $(filter-out %_test.c,$(wildcard $(1)))
 
 LIB_SRC := $(call no_tests,src/wire/*.c src/ring/*.c src/near/*.c \
     ports/posix/*.c)
+MAP_SRC := ports/posix/map.c
+# Emulated caches in place of shared memory.
+ifeq ($(MEMORY),noncoherent)
+LIB_SRC := $(filter-out $(MAP_SRC),$(LIB_SRC)) $(wildcard ports/noncoherent/*.c)
+MAP_SRC := $(wildcard ports/noncoherent/*.c)
+CPPFLAGS += -DFAR_PORT_MEM_H='"ports/noncoherent/mem.h"'
+endif
 DAEMON_SRC := $(call no_tests,daemon/*.c)
 TOOLS_SRC := $(call no_tests,tools/*.c)
 PRELOAD_SRC := $(call no_tests,preload/*.c)
@@ -83,6 +92,9 @@ SYSTEM_SRC := $(wildcard tests/system/*.c)
 BENCH_SRC := $(wildcard bench/*.c)
 UNIT_SRC := $(wildcard $(addsuffix *_test.c,src/wire/ src/ring/ src/near/ \
     ports/posix/ daemon/ tools/ preload/))
+ifneq ($(MEMORY),)
+UNIT_SRC := # their regions are not the emulator's
+endif
 
 LIB := $(B)/lib/libfarsock.a
 SHLIB := $(B)/lib/libfarsock.so.$(SOVERSION)
@@ -107,7 +119,7 @@ INIH_LIBS := $(shell pkg-config --libs inih 2>/dev/null || echo -linih)
 # lock and race among themselves; the tests take the plain one.
 MICROPYTHON := $(if $(wildcard mk/mpy.mk),\
     $(if $(filter thread,$(SAN)),,$(B)/bin/micropython) \
-    $(if $(SAN),,$(B)/bin/micropython-native))
+    $(if $(SAN)$(MEMORY),,$(B)/bin/micropython-native))
 
 all: products $(MICROPYTHON) ## Build everything (the default)
 
@@ -168,7 +180,7 @@ $(B)/obj/preload/%.o: DIR_CFLAGS = -fvisibility=hidden -U_FORTIFY_SOURCE
 
 LIB_OBJ := $(call obj,$(LIB_SRC))
 FAR_OBJ := $(call obj,$(filter src/wire/% src/ring/% ports/posix/errno.c \
-    ports/posix/addr.c ports/posix/cmsg.c,$(LIB_SRC)))
+    ports/posix/addr.c ports/posix/cmsg.c $(MAP_SRC),$(LIB_SRC)))
 DAEMON_OBJ := $(call obj,$(DAEMON_SRC))
 TOOLS_OBJ := $(call obj,$(TOOLS_SRC))
 PRELOAD_OBJ := $(call obj,$(PRELOAD_SRC))

@@ -287,7 +287,8 @@ static uint32_t record_tx(struct sock *s) {
     }
     struct iovec iov[2];
     int count = ring_iov(s->tx, s->tx_size, r.payload, r.head.len, iov);
-    far_ring_inv(s->tx, s->tx_size, r.payload, r.head.len);
+    far_ring_inv(FAR_AT_FAR_DGRAM_SEND, s->tx, s->tx_size, r.payload,
+        r.head.len);
     struct outgoing o = {&r.addr, r.ctl, r.head.ctl_len, r.head.flags};
     int32_t sent = send_whole(s, &o, iov, count, is_flushed(s, r.end));
     return settle(s, sent, r.end) ? size : 0;
@@ -435,7 +436,8 @@ static uint32_t recv_to_ring(struct sock *s, uint32_t len) {
         recv_failed(s);
         return 0;
     }
-    far_ring_clean(s->rx, s->rx_size, s->rx_head + head, (uint32_t)n);
+    far_ring_clean(FAR_AT_FAR_DGRAM_RECV, s->rx, s->rx_size, s->rx_head + head,
+        (uint32_t)n);
     pad_ctl(&in, ctl_gap(s));
     put_head(s, (uint32_t)n, &in);
     s->rx_head += FAR_ALIGN8((uint32_t)n);

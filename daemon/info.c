@@ -17,7 +17,7 @@ struct link *engine_link_next(struct engine *e, struct link *l) {
 }
 
 static struct far_counters load_counters(const struct far_counters *c) {
-    FAR_INV(c, sizeof *c);
+    FAR_INV(FAR_AT_SHOW_COUNT, c, sizeof *c);
     return (struct far_counters){
         .kicks = far_load(&c->kicks),
         .doorbells = far_load(&c->doorbells),
@@ -127,6 +127,7 @@ bool link_next_sock(struct link *l, uint32_t *slot, struct sock_info *out) {
         if (s) {
             // The near line as it is now; a wild one is found at its turn.
             const struct far_near_line *near = &l->near_lines[i];
+            FAR_INV(FAR_AT_SHOW_LINE, near, sizeof *near);
             get_info(s, out);
             uint32_t tx = far_load(&near->tx_head) - s->tx_tail;
             uint32_t rx = s->rx_head - far_load(&near->rx_tail);

@@ -173,7 +173,7 @@ static void publish_counters(struct link *l) {
     far_store(&c->doorbells, l->count.doorbells);
     far_store(&c->wakeups, l->count.wakeups);
     far_store(&c->spurious, l->count.spurious);
-    FAR_CLEAN(c, sizeof *c);
+    FAR_CLEAN(FAR_AT_FAR_COUNT, c, sizeof *c);
 }
 
 static void serve_sockets(struct link *l) {
@@ -281,8 +281,8 @@ static void init_far_part(struct link *l) {
     far_store(&far->cmd.tail, base);
     far_store(&far->cmd.wake, base);
     far->hdr.epoch = far->hdr.seen = far->hdr.ready = 1;
-    FAR_CLEAN(far, sizeof *far);
-    FAR_SYNC();
+    FAR_CLEAN(FAR_AT_FAR_INIT, far, sizeof *far);
+    FAR_SYNC(FAR_AT_FAR_INIT_DONE);
 }
 
 static void map_parts(struct link *l) {

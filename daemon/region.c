@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "farsock/errors.h"
+#include "ports/posix/map.h"
 
 static int err_from_errno(int number) {
     switch (number) {
@@ -34,7 +35,7 @@ static int make_memfd(size_t bytes) {
     if (fd < 0) {
         return -1;
     }
-    if (ftruncate(fd, (off_t)bytes) < 0 ||
+    if (ftruncate(fd, (off_t)far_map_file_bytes(bytes)) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
         int saved = errno;
         close(fd);
@@ -44,27 +45,14 @@ static int make_memfd(size_t bytes) {
     return fd;
 }
 
-// A stray store of ours into near's part shall trap, where pages allow it.
-static void protect_near_part(struct region *r, const struct far_layout *l) {
-    size_t part = (size_t)l->far_at * FAR_LINE;
-    if (part % (size_t)sysconf(_SC_PAGESIZE) == 0) {
-        mprotect(r->mem, part, PROT_READ);
-    }
-}
-
 static bool map(struct region *r, const struct far_layout *layout) {
     r->memfd = make_memfd(r->bytes);
     if (r->memfd < 0) {
         return false;
     }
-    void *mem =
-        mmap(NULL, r->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, r->memfd, 0);
-    if (mem == MAP_FAILED) {
-        return false;
-    }
-    r->mem = mem;
-    protect_near_part(r, layout);
-    return true;
+    r->mem =
+        far_map(r->memfd, r->bytes, (size_t)layout->far_at * FAR_LINE, false);
+    return r->mem != NULL;
 }
 
 static bool make_bells(struct region *r) {
@@ -103,7 +91,7 @@ void region_close_memfd(struct region *r) {
 
 void region_free(struct region *r) {
     if (r->mem != NULL) {
-        munmap(r->mem, r->bytes);
+        far_unmap(r->mem, r->bytes);
     }
     r->mem = NULL;
     close_fd(&r->memfd);

@@ -21,7 +21,7 @@ static void route_ready(struct watch *w, uint32_t events) {
         struct link *l = OF(n, struct link, all);
         uint32_t epoch = ++l->verdict_epoch;
         far_store(&l->far->verdict_epoch, epoch);
-        FAR_CLEAN(&l->far->verdict_epoch, FAR_LINE);
+        FAR_CLEAN(FAR_AT_FAR_VERDICT, &l->far->verdict_epoch, FAR_LINE);
     }
 }
 

@@ -62,7 +62,7 @@ static void init_line(struct sock *s) {
     struct far_far_line *line = far_line(s);
     uint32_t base = s->link->layout.index_base;
     far_store(&line->gen, 0);
-    FAR_WMB();
+    FAR_WMB(FAR_AT_LINE_OLD);
     far_store(&line->tx_tail, base);
     far_store(&line->rx_head, base);
     far_store(&line->tx_wake, base);
@@ -72,10 +72,10 @@ static void init_line(struct sock *s) {
     far_store(&line->fin_pos, base);
     far_store(&line->err, 0);
     far_store(&line->verdict, 0);
-    FAR_WMB();
+    FAR_WMB(FAR_AT_LINE_GEN);
     far_store(&line->gen, s->gen);
-    FAR_CLEAN(line, sizeof *line);
-    FAR_SYNC();
+    FAR_CLEAN(FAR_AT_LINE_NEW, line, sizeof *line);
+    FAR_SYNC(FAR_AT_LINE_DONE);
 }
 
 // There is nothing to do with what is in the tx ring: only more of it helps.
@@ -87,7 +87,7 @@ static void store_line(struct sock *s) {
     struct far_far_line *line = far_line(s);
     // Bytes before the indexes that announce them, indexes before the state
     // that says that they are final.
-    FAR_WMB();
+    FAR_WMB(FAR_AT_FAR_DATA);
     far_store(&line->tx_tail, s->tx_tail);
     far_store(&line->rx_head, s->rx_head);
     if (tx_is_idle(s)) {
@@ -100,10 +100,10 @@ static void store_line(struct sock *s) {
         far_store(&line->fin_pos, s->fin_pos);
         far_store(&line->err, s->err);
         far_store(&line->verdict, s->verdict);
-        FAR_WMB();
+        FAR_WMB(FAR_AT_FAR_STATE);
         far_store(&line->state, s->state);
     }
-    FAR_CLEAN(line, sizeof *line);
+    FAR_CLEAN(FAR_AT_FAR_LINE, line, sizeof *line);
 }
 
 void sock_publish(struct sock *s) {
@@ -111,8 +111,8 @@ void sock_publish(struct sock *s) {
     store_line(s);
     // Indexes and wakes before the loads of near's wakes and indexes; pairs
     // with near, which stores in one line and then loads from the other.
-    FAR_SYNC();
-    FAR_INV(near, sizeof *near);
+    FAR_SYNC(FAR_AT_FAR_LINE_WAKE);
+    FAR_INV(FAR_AT_FAR_WAKE_LOOK, near, sizeof *near);
     if (far_load(&near->gen) == s->gen) {
         uint32_t tx_wake = far_load(&near->tx_wake);
         uint32_t rx_wake = far_load(&near->rx_wake);
@@ -158,13 +158,13 @@ void sock_break(struct sock *s, const char *what, int host_errno) {
 
 bool sock_look(struct sock *s) {
     const struct far_near_line *near = near_line(s);
-    FAR_INV(near, sizeof *near);
+    FAR_INV(FAR_AT_FAR_LOOK, near, sizeof *near);
     if (far_load(&near->gen) != s->gen) {
         return true;
     }
     uint32_t flags = far_load(&near->flags);
     // With CLOSE the indexes are final: they were stored before it.
-    FAR_RMB();
+    FAR_RMB(FAR_AT_FAR_FLAGS);
     s->near_flags |= flags & (FAR_NEAR_CLOSE | FAR_NEAR_RESET);
     if (s->fd < 0) {
         return true;
@@ -177,7 +177,7 @@ bool sock_look(struct sock *s) {
         return false;
     }
     // Indexes before the bytes that they announce, or whose room we reuse.
-    FAR_RMB();
+    FAR_RMB(FAR_AT_FAR_INDEX);
     // Stored before its head. A later one is not yet ours.
     s->tx_more = far_load(&near->tx_more);
     s->tx_head = tx_head;
@@ -449,9 +449,9 @@ void sock_finish(struct sock *s) {
     s->dirty = false;
     struct far_far_line *line = far_line(s);
     // After this near may use slot and rings again: nothing of ours follows.
-    FAR_SYNC();
+    FAR_SYNC(FAR_AT_CLOSED_LAST);
     far_store(&line->state, s->state);
-    FAR_CLEAN(line, sizeof *line);
+    FAR_CLEAN(FAR_AT_CLOSED, line, sizeof *line);
     link_kick(l, s->slot);
     l->slots[s->slot].sock = NULL;
     l->sockets--;

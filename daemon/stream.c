@@ -35,7 +35,7 @@ static long send_some(struct sock *s, uint32_t n) {
         .msg_iov = iov,
         .msg_iovlen = (size_t)ring_iov(s->tx, s->tx_size, s->tx_tail, n, iov),
     };
-    far_ring_inv(s->tx, s->tx_size, s->tx_tail, n);
+    far_ring_inv(FAR_AT_FAR_SEND, s->tx, s->tx_size, s->tx_tail, n);
     bool more = n == tx_used(s) && s->tx_more == s->tx_head;
     int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
     long sent;
@@ -101,7 +101,8 @@ static long recv_some(struct sock *s, uint32_t n) {
         got = recvmsg(s->fd, &m, MSG_DONTWAIT);
     } while (got < 0 && errno == EINTR);
     if (got > 0) {
-        far_ring_clean(s->rx, s->rx_size, s->rx_head, (uint32_t)got);
+        far_ring_clean(FAR_AT_FAR_RECV, s->rx, s->rx_size, s->rx_head,
+            (uint32_t)got);
         s->rx_head += (uint32_t)got;
         s->rx_bytes += (uint64_t)got;
     }

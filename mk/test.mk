@@ -21,6 +21,7 @@ test-full: ## Run everything at full size, also under ASan, UBSan and TSan
 	+@$(MAKE) tests-build
 	+@$(MAKE) SAN=address tests-build
 	+@$(MAKE) SAN=thread tests-build
+	+@$(MAKE) MEMORY=noncoherent tests-build
 	+@tests/run --full $(if $(T),'$(T)')
 
 judges: ## Run other people's test suites natively and over a link

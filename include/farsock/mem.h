@@ -10,20 +10,31 @@
 // its own with the same macros. Here: memory is coherent and a doorbell is a
 // system call, so C11 fences are enough.
 //
-//   FAR_CLEAN(p, n)  write back the lines of [p, p + n)
-//   FAR_INV(p, n)    drop them, so that the next load sees the peer's stores
-//   FAR_SYNC()       full barrier: earlier stores and CLEANs are visible to the
-//                    peer before later loads
-//   FAR_WMB()        earlier stores and CLEANs before later stores
-//   FAR_RMB()        earlier loads before later loads and stores
+//   FAR_CLEAN(at, p, n)  write back the lines of [p, p + n)
+//   FAR_INV(at, p, n)    drop them, so that the next load sees the peer's
+//   stores FAR_SYNC(at)         full barrier: earlier stores and CLEANs are
+//   visible to
+//                        the peer before later loads
+//   FAR_WMB(at)          earlier stores and CLEANs before later stores
+//   FAR_RMB(at)          earlier loads before later loads, INVs and stores
+//
+// at is the place's line in sites.def, so that a test can leave it out; a port
+// has no use for it.
+enum far_at {
+#define X(name, primitive, whose, place, text) FAR_AT_##name,
+#include "farsock/sites.def"
+#undef X
+    FAR_AT_COUNT
+};
+
 #ifdef FAR_PORT_MEM_H
     #include FAR_PORT_MEM_H
 #else
-    #define FAR_CLEAN(p, n) ((void)(p), (void)(n))
-    #define FAR_INV(p, n)   ((void)(p), (void)(n))
-    #define FAR_SYNC()      atomic_thread_fence(memory_order_seq_cst)
-    #define FAR_WMB()       atomic_thread_fence(memory_order_release)
-    #define FAR_RMB()       atomic_thread_fence(memory_order_acquire)
+    #define FAR_CLEAN(at, p, n) ((void)(at), (void)(p), (void)(n))
+    #define FAR_INV(at, p, n)   ((void)(at), (void)(p), (void)(n))
+    #define FAR_SYNC(at)        atomic_thread_fence(memory_order_seq_cst)
+    #define FAR_WMB(at)         atomic_thread_fence(memory_order_release)
+    #define FAR_RMB(at)         atomic_thread_fence(memory_order_acquire)
 #endif
 
 // ThreadSanitizer does not follow fences, so under it the loads and stores of

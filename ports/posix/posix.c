@@ -1,6 +1,8 @@
 // The posix port: region, doorbells, sleeping and parking on Linux.
 // SPDX-License-Identifier: MIT
 #include "ports/posix/hello.h"
+#include "farsock/mem.h"
+#include "ports/posix/map.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +13,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -162,8 +163,7 @@ static struct far_hello make_hello(const struct far_posix_options *o) {
     return h;
 }
 
-// Far's part is mapped so that our own bugs cannot write it. Reads the layout,
-// checks it, makes near's part writable.
+// Maps the region, reads the layout, checks it.
 static int map_region(struct far_posix *p, int memfd, uint32_t far_line,
     struct far_layout *lay) {
     uint64_t far_at = (uint64_t)far_line * FAR_LINE;
@@ -173,20 +173,17 @@ static int map_region(struct far_posix *p, int memfd, uint32_t far_line,
         far_at > size - sizeof(struct far_far_ctl)) {
         return FAR_EBADMSG;
     }
-    void *m = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, memfd, 0);
-    if (m == MAP_FAILED) {
+    p->region = far_map(memfd, (size_t)size, (size_t)far_at, true);
+    if (!p->region) {
         return FAR_ENOMEM;
     }
-    p->region = m;
+    FAR_INV(FAR_AT_NEAR_LAYOUT, p->region + far_at, sizeof(struct far_far_ctl));
     memcpy(lay, p->region + far_at + offsetof(struct far_far_ctl, layout),
         sizeof *lay);
-    if (far_layout_check(lay, size) != FAR_OK ||
-        (uint64_t)lay->far_at * FAR_LINE != far_at) {
-        return FAR_EBADMSG;
-    }
-    return mprotect(m, (size_t)far_at, PROT_READ | PROT_WRITE) == 0
+    return far_layout_check(lay, size) == FAR_OK &&
+                   (uint64_t)lay->far_at * FAR_LINE == far_at
                ? FAR_OK
-               : FAR_ENOMEM;
+               : FAR_EBADMSG;
 }
 
 static int watch(int epfd, int fd, uint32_t events) {
@@ -252,7 +249,7 @@ void far_posix_close(struct far_posix *p) {
     close_fd(p->bell_far);
     close_fd(p->bell_near);
     if (p->region) {
-        munmap(p->region, (size_t)p->region_bytes);
+        far_unmap(p->region, (size_t)p->region_bytes);
     }
     free(p->link);
     free(p);

@@ -62,7 +62,7 @@ static void publish_counters(struct far_link *l) {
     far_store(&ctl->count.wakeups, far_load(&l->count.wakeups));
     far_store(&ctl->count.rescues, far_load(&l->count.rescues));
     far_store(&ctl->count.spurious, far_load(&l->count.spurious));
-    FAR_CLEAN(&ctl->count, sizeof ctl->count);
+    FAR_CLEAN(FAR_AT_NEAR_COUNT, &ctl->count, sizeof ctl->count);
 }
 
 // Rung without the lock; the other counters change under it.
@@ -95,8 +95,8 @@ static void init_rings(struct far_link *l) {
         .seen = far->hdr.epoch,
         .ready = 1,
     };
-    FAR_CLEAN(l->region, (size_t)l->lay.cmd_at * FAR_LINE);
-    FAR_SYNC();
+    FAR_CLEAN(FAR_AT_NEAR_INIT, l->region, (size_t)l->lay.cmd_at * FAR_LINE);
+    FAR_SYNC(FAR_AT_NEAR_INIT_DONE);
 }
 
 struct far_link *far_link_init(void *mem, void *region, uint64_t region_bytes,
@@ -117,7 +117,7 @@ struct far_link *far_link_init(void *mem, void *region, uint64_t region_bytes,
     l->socks = (struct fari_sock *)(void *)(after + tags_size(layout));
     const struct far_far_ctl *far =
         (const struct far_far_ctl *)(void *)line(l, l->lay.far_at);
-    FAR_INV(far, sizeof *far);
+    FAR_INV(FAR_AT_NEAR_JOIN, far, sizeof *far);
     if (far_load(&far->hdr.magic) != FAR_WIRE_MAGIC) {
         *err = FAR_EBADMSG;
         return NULL;

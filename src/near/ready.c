@@ -130,7 +130,7 @@ uint32_t far_mark(struct far_link *l, int sock, bool arm) {
         fari_unlock(l, &s->rx_lock);
     }
     const struct far_far_line *line = fari_far_line(l, slot);
-    FAR_INV(line, sizeof *line);
+    FAR_INV(FAR_AT_MARK_LOOK, line, sizeof *line);
     // State and error rarely change: spread, so that they do not cancel out
     // with the bytes that came.
     return far_load(&line->rx_head) + far_load(&line->state) * 0x9e3779b1u +

@@ -244,7 +244,9 @@ static void undo(struct far_link *l, const struct fari_tag *tag) {
     }
     if (tag->result >= 0 && !fari_is_down(l)) {
         l->socks[tag->slot].use = FARI_CLOSING;
-        far_store(&fari_near_line(l, tag->slot)->flags, FAR_NEAR_CLOSE);
+        struct far_near_line *line = fari_near_line(l, tag->slot);
+        far_store(&line->flags, FAR_NEAR_CLOSE);
+        FAR_CLEAN(FAR_AT_UNDO, line, sizeof *line);
         if (fari_kick_locked(l, tag->slot)) {
             fari_bell(l);
         }

@@ -69,9 +69,9 @@ static bool say_closed(struct far_link *l, uint32_t slot) {
         return false;
     }
     far_store(&line->rx_tail, s->rx_tail);
-    FAR_WMB();
+    FAR_WMB(FAR_AT_CLOSE_LAST);
     far_store(&line->flags, FAR_NEAR_CLOSE);
-    FAR_CLEAN(line, sizeof *line);
+    FAR_CLEAN(FAR_AT_CLOSE, line, sizeof *line);
     return fari_kick_locked(l, slot);
 }
 
@@ -108,9 +108,9 @@ static void renew(struct far_link *l, uint32_t slot) {
         .rx_wake = base - 1u,
         .tx_more = base - 1u,
     };
-    FAR_WMB();
+    FAR_WMB(FAR_AT_RENEW_GEN);
     far_store(&line->gen, s->gen);
-    FAR_CLEAN(line, sizeof *line);
+    FAR_CLEAN(FAR_AT_RENEW, line, sizeof *line);
 }
 
 static uint32_t log2_of(uint32_t size) {

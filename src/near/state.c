@@ -6,7 +6,7 @@
 static const struct far_far_line *current(const struct far_link *l,
     uint32_t slot) {
     const struct far_far_line *line = fari_far_line(l, slot);
-    FAR_INV(line, sizeof *line);
+    FAR_INV(FAR_AT_NEAR_LOOK, line, sizeof *line);
     return far_load(&line->gen) == l->socks[slot].gen ? line : NULL;
 }
 
@@ -60,7 +60,7 @@ int fari_refresh_tx(struct far_link *l, uint32_t slot) {
         return FAR_EBADMSG;
     }
     // Far has read what we may now overwrite.
-    FAR_RMB();
+    FAR_RMB(FAR_AT_TX_ROOM);
     s->tx_tail = tail;
     return FAR_OK;
 }
@@ -78,7 +78,7 @@ int fari_refresh_rx(struct far_link *l, uint32_t slot) {
         return FAR_EBADMSG;
     }
     // Pairs with far's FAR_WMB(): the bytes below head are visible.
-    FAR_RMB();
+    FAR_RMB(FAR_AT_RX_THEN);
     s->rx_head = head;
     return FAR_OK;
 }
@@ -86,11 +86,11 @@ int fari_refresh_rx(struct far_link *l, uint32_t slot) {
 void fari_publish_tx(struct far_link *l, uint32_t slot, uint32_t old_head) {
     struct fari_sock *s = &l->socks[slot];
     struct far_near_line *mine = fari_near_line(l, slot);
-    FAR_WMB();
+    FAR_WMB(FAR_AT_TX_DATA);
     far_store(&mine->tx_head, s->tx_head);
-    FAR_CLEAN(mine, sizeof *mine);
+    FAR_CLEAN(FAR_AT_TX_HEAD, mine, sizeof *mine);
     // Pairs with far's barrier between its tx_wake and its look at tx_head.
-    FAR_SYNC();
+    FAR_SYNC(FAR_AT_TX_HEAD_WAKE);
     const struct far_far_line *theirs = current(l, slot);
     if (theirs &&
         far_crossed(far_load(&theirs->tx_wake), old_head, s->tx_head)) {
@@ -109,10 +109,10 @@ void fari_publish_rx(struct far_link *l, uint32_t slot, bool force) {
     struct far_near_line *mine = fari_near_line(l, slot);
     // Our reads of the bytes before the tail that lets far overwrite them; and
     // the tail before the load of wake, as in fari_publish_tx().
-    FAR_SYNC();
+    FAR_SYNC(FAR_AT_RX_READ);
     far_store(&mine->rx_tail, s->rx_tail);
-    FAR_CLEAN(mine, sizeof *mine);
-    FAR_SYNC();
+    FAR_CLEAN(FAR_AT_RX_TAIL, mine, sizeof *mine);
+    FAR_SYNC(FAR_AT_RX_TAIL_WAKE);
     s->rx_pub = s->rx_tail;
     const struct far_far_line *theirs = current(l, slot);
     bool tell = theirs && far_crossed(far_load(&theirs->rx_wake), s->rx_checked,
@@ -139,8 +139,8 @@ bool fari_arm_tx(struct far_link *l, uint32_t slot) {
     uint32_t wake =
         fari_has_room(l, slot) ? seen : s->tx_head - size + size / 3u - 1u;
     far_store(&mine->tx_wake, wake);
-    FAR_CLEAN(mine, sizeof *mine);
-    FAR_SYNC();
+    FAR_CLEAN(FAR_AT_ARM_TX, mine, sizeof *mine);
+    FAR_SYNC(FAR_AT_ARM_TX_LOOK);
     if (fari_refresh_tx(l, slot) != FAR_OK || fari_is_down(l)) {
         return false;
     }
@@ -153,8 +153,8 @@ bool fari_arm_rx(struct far_link *l, uint32_t slot, uint32_t seen) {
     struct far_near_line *mine = fari_near_line(l, slot);
     fari_publish_rx(l, slot, true);
     far_store(&mine->rx_wake, seen);
-    FAR_CLEAN(mine, sizeof *mine);
-    FAR_SYNC();
+    FAR_CLEAN(FAR_AT_ARM_RX, mine, sizeof *mine);
+    FAR_SYNC(FAR_AT_ARM_RX_LOOK);
     return fari_refresh_rx(l, slot) == FAR_OK && !fari_is_down(l) &&
            s->rx_head == seen;
 }
@@ -195,7 +195,7 @@ bool fari_stream_over(struct far_link *l, uint32_t slot, bool tell,
         return true;
     }
     // The state before the index it speaks of: far stores them the other way.
-    FAR_RMB();
+    FAR_RMB(FAR_AT_STATE_THEN);
     const struct far_far_line *line = fari_far_line(l, slot);
     if (fari_refresh_rx(l, slot) != FAR_OK || s->rx_head != s->rx_tail) {
         return fari_over_by_death(l, slot, tell, result);

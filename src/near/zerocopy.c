@@ -89,7 +89,8 @@ int far_send_commit(struct far_link *l, int sock, size_t n) {
     err = n <= tx_span(l, slot, n) ? fari_may_send(l, slot) : FAR_EINVAL;
     if (err == FAR_OK && n > 0) {
         uint32_t old = s->tx_head;
-        far_ring_clean(fari_tx_ring(l, slot), l->lay.tx_ring, old, (uint32_t)n);
+        far_ring_clean(FAR_AT_SEND_COMMIT, fari_tx_ring(l, slot),
+            l->lay.tx_ring, old, (uint32_t)n);
         s->tx_head = old + (uint32_t)n;
         fari_publish_tx(l, slot, old);
     }
@@ -126,7 +127,8 @@ int32_t far_recv_peek(struct far_link *l, int sock, const void **p, size_t want,
         fari_lock(l, &s->rx_lock);
         uint32_t size = l->lay.rx_ring;
         n = (int32_t)rx_span(l, slot, want);
-        far_ring_inv(fari_rx_ring(l, slot), size, s->rx_tail, (uint32_t)n);
+        far_ring_inv(FAR_AT_RECV_PEEK, fari_rx_ring(l, slot), size, s->rx_tail,
+            (uint32_t)n);
         *p = fari_rx_ring(l, slot) + (s->rx_tail & (size - 1u));
         fari_unlock(l, &s->rx_lock);
     }

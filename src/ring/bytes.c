@@ -11,33 +11,15 @@ void far_ring_put(uint8_t *data, uint32_t size, uint32_t pos, const void *src,
     if (n > first) {
         memcpy(data, (const uint8_t *)src + first, n - first);
     }
-    far_ring_clean(data, size, pos, n);
+    far_ring_clean(FAR_AT_RING_PUT, data, size, pos, n);
 }
 
 void far_ring_get(const uint8_t *data, uint32_t size, uint32_t pos, void *dst,
     uint32_t n) {
     uint32_t first = far_ring_span(size, pos, n);
-    far_ring_inv(data, size, pos, n);
+    far_ring_inv(FAR_AT_RING_GET, data, size, pos, n);
     memcpy(dst, data + (pos & (size - 1u)), first);
     if (n > first) {
         memcpy((uint8_t *)dst + first, data, n - first);
-    }
-}
-
-void far_ring_clean(const uint8_t *data, uint32_t size, uint32_t pos,
-    uint32_t n) {
-    uint32_t first = far_ring_span(size, pos, n);
-    FAR_CLEAN(data + (pos & (size - 1u)), first);
-    if (n > first) {
-        FAR_CLEAN(data, n - first);
-    }
-}
-
-void far_ring_inv(const uint8_t *data, uint32_t size, uint32_t pos,
-    uint32_t n) {
-    uint32_t first = far_ring_span(size, pos, n);
-    FAR_INV(data + (pos & (size - 1u)), first);
-    if (n > first) {
-        FAR_INV(data, n - first);
     }
 }

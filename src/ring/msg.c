@@ -32,14 +32,14 @@ void far_msg_reader_init(struct far_msg_reader *r,
 }
 
 static int refresh_tail(struct far_msg_writer *w) {
-    FAR_INV(w->in, sizeof *w->in);
+    FAR_INV(FAR_AT_MSG_TAIL_LOOK, w->in, sizeof *w->in);
     uint32_t tail = far_load(&w->in->tail);
     if (far_check_tail(tail, w->tail, w->head) != FAR_OK) {
         return FAR_EBADMSG;
     }
     // Pairs with the reader's barrier before it publishes its tail: it has
     // finished reading what we may now overwrite.
-    FAR_RMB();
+    FAR_RMB(FAR_AT_MSG_TAIL_ROOM);
     w->tail = tail;
     return FAR_OK;
 }
@@ -94,13 +94,13 @@ int far_msg_put(struct far_msg_writer *w, struct far_msg m, const void *a,
 
 bool far_msg_publish(struct far_msg_writer *w) {
     // Records before the head that announces them.
-    FAR_WMB();
+    FAR_WMB(FAR_AT_MSG_HEAD_DATA);
     far_store(&w->out->head, w->head);
-    FAR_CLEAN(w->out, sizeof *w->out);
+    FAR_CLEAN(FAR_AT_MSG_HEAD, w->out, sizeof *w->out);
     // Head before the load of wake; pairs with far_msg_may_sleep(), which
     // stores wake before it loads head: one of us sees the other.
-    FAR_SYNC();
-    FAR_INV(w->in, sizeof *w->in);
+    FAR_SYNC(FAR_AT_MSG_HEAD_WAKE);
+    FAR_INV(FAR_AT_MSG_WAKE_LOOK, w->in, sizeof *w->in);
     uint32_t wake = far_load(&w->in->wake);
     bool ring = far_crossed(wake, w->checked, w->head);
     w->checked = w->head;
@@ -110,7 +110,7 @@ bool far_msg_publish(struct far_msg_writer *w) {
 bool far_msg_pending(struct far_msg_writer *w, uint32_t pos) {
     // The store that this message would announce, before the load of the tail:
     // a consumer publishes the tail past a KICK before it looks at the socket.
-    FAR_SYNC();
+    FAR_SYNC(FAR_AT_MSG_PENDING);
     if (refresh_tail(w) != FAR_OK) {
         return false;
     }
@@ -119,14 +119,14 @@ bool far_msg_pending(struct far_msg_writer *w, uint32_t pos) {
 
 // Loads the writer's head. 1 if there is something, 0, or FAR_EBADMSG.
 static int refresh_head(struct far_msg_reader *r) {
-    FAR_INV(r->in, sizeof *r->in);
+    FAR_INV(FAR_AT_MSG_HEAD_LOOK, r->in, sizeof *r->in);
     uint32_t head = far_load(&r->in->head);
     if (far_check_head(head, r->head, r->tail, r->size) != FAR_OK ||
         head % 8u != 0) {
         return FAR_EBADMSG;
     }
     // Pairs with the writer's FAR_WMB(): the records below head are visible.
-    FAR_RMB();
+    FAR_RMB(FAR_AT_MSG_HEAD_THEN);
     r->head = head;
     return head != r->tail;
 }
@@ -135,10 +135,10 @@ static void advance(struct far_msg_reader *r, uint32_t n) {
     r->tail += n;
     // Our reads before the tail that lets the writer overwrite them; the tail
     // before we look at the socket that a KICK names.
-    FAR_SYNC();
+    FAR_SYNC(FAR_AT_MSG_TAKEN);
     far_store(&r->out->tail, r->tail);
-    FAR_CLEAN(r->out, sizeof *r->out);
-    FAR_SYNC();
+    FAR_CLEAN(FAR_AT_MSG_TAIL, r->out, sizeof *r->out);
+    FAR_SYNC(FAR_AT_MSG_TAIL_SOCK);
 }
 
 int far_msg_get(struct far_msg_reader *r, struct far_msg *m, void *buf) {
@@ -171,7 +171,7 @@ int far_msg_get(struct far_msg_reader *r, struct far_msg *m, void *buf) {
 
 bool far_msg_may_sleep(struct far_msg_reader *r) {
     far_store(&r->out->wake, r->tail);
-    FAR_CLEAN(r->out, sizeof *r->out);
-    FAR_SYNC();
+    FAR_CLEAN(FAR_AT_MSG_SLEEP, r->out, sizeof *r->out);
+    FAR_SYNC(FAR_AT_MSG_SLEEP_LOOK);
     return refresh_head(r) == 0;
 }

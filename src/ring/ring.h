@@ -61,10 +61,23 @@ void far_ring_get(const uint8_t *data, uint32_t size, uint32_t pos, void *dst,
     uint32_t n);
 
 // Cleans or invalidates [pos, pos + n) where a kernel reads or wrote the ring's
-// memory in place.
-void far_ring_clean(const uint8_t *data, uint32_t size, uint32_t pos,
-    uint32_t n);
-void far_ring_inv(const uint8_t *data, uint32_t size, uint32_t pos, uint32_t n);
+// memory in place. Nothing where memory is coherent.
+static inline void far_ring_clean(enum far_at at, const uint8_t *data,
+    uint32_t size, uint32_t pos, uint32_t n) {
+    uint32_t first = far_ring_span(size, pos, n);
+    FAR_CLEAN(at, data + (pos & (size - 1u)), first);
+    if (n > first) {
+        FAR_CLEAN(at, data, n - first);
+    }
+}
+static inline void far_ring_inv(enum far_at at, const uint8_t *data,
+    uint32_t size, uint32_t pos, uint32_t n) {
+    uint32_t first = far_ring_span(size, pos, n);
+    FAR_INV(at, data + (pos & (size - 1u)), first);
+    if (n > first) {
+        FAR_INV(at, data, n - first);
+    }
+}
 
 // --- Messages ---
 
