@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "daemon/ivshmem.h"
 #include "daemon/log.h"
 #include "farsock/wire.h"
 
@@ -46,6 +47,9 @@ static const struct key keys[] = {
     {"link",   "max-ring",    KIND_SIZE,   AT(max_ring),    FAR_RING_MIN, FAR_RING_MAX, 4u << 20},
     {"link",   "max-links",   KIND_NUMBER, AT(max_links),   1, 4096, 64},
     {"link",   "lookups",     KIND_NUMBER, AT(lookups),     1, 64, 4},
+    {"link",   "ivshmem-memory",  KIND_SIZE,   AT(ivshmem_memory),  1u << 18, 1u << 30, 16u << 20},
+    {"link",   "ivshmem-sockets", KIND_NUMBER, AT(ivshmem_sockets), 1, FAR_SOCKETS_MAX, 64},
+    {"link",   "ivshmem-tags",    KIND_NUMBER, AT(ivshmem_tags),    1, FAR_TAGS_MAX, 16},
 };
 // clang-format on
 #define KEYS (sizeof(keys) / sizeof keys[0])
@@ -129,10 +133,11 @@ static const char *wrong_with_path(const struct config *c, const char *path) {
     if (path[0] == '\0') {
         return "the path is empty";
     }
-    if (strncmp(path, "ivshmem:", 8) == 0) {
-        return "this version serves no ivshmem links";
+    const char *kind = strncmp(path, IVSHMEM_PREFIX, 8) == 0 ? path + 8 : path;
+    if (kind[0] == '\0') {
+        return "the path is empty";
     }
-    if (strlen(path) >= sizeof(sun.sun_path)) {
+    if (strlen(kind) >= sizeof(sun.sun_path)) {
         return "the path is too long for a socket (at most 107 bytes)";
     }
     for (uint32_t i = 0; i < c->links; i++) {
@@ -294,6 +299,9 @@ static void read_all(struct reading *r) {
     reconcile(r, "sockets", "max-sockets");
     reconcile(r, "tx-ring", "max-ring");
     reconcile(r, "rx-ring", "max-ring");
+    if (r->config->ivshmem_memory & (r->config->ivshmem_memory - 1u)) {
+        complain(r, "ivshmem-memory is no power of two");
+    }
 }
 
 int config_read(struct config *c, const char *file, char *reason,

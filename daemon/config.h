@@ -27,6 +27,11 @@ struct config {
     uint32_t max_links; // near cores at the same time
     uint32_t lookups;   // name lookups that run at the same time
 
+    // Links on ivshmem memory, where near has no wishes.
+    uint32_t ivshmem_memory; // bytes, a power of two
+    uint32_t ivshmem_sockets;
+    uint32_t ivshmem_tags;
+
     uint64_t given; // bit i: key i of the table was in the file
 };
 

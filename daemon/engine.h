@@ -55,8 +55,12 @@ struct link_spec {
     struct far_layout layout;
     int bell_to_near;   // eventfd
     int bell_from_near; // eventfd, non-blocking, watched but never read
-    int hangup;         // its HUP or RDHUP ends the link (the Unix connection)
-    char name[64];      // for people
+    int hangup;         // its HUP or RDHUP ends the link (the Unix connection);
+                        // -1: the shell ends it
+    uint32_t epoch;     // far's, and near's; 0: 1
+    uint32_t seen;
+    uint32_t bell; // how near rings us, where that is to be told
+    char name[64]; // for people
     pid_t pid;
     uid_t uid;
     gid_t gid;
@@ -78,6 +82,9 @@ struct link *engine_link_new(struct engine *e, const struct link_spec *spec);
 
 // Ends a link as its hang-up would. gone() may be called from within.
 void engine_link_drop(struct link *l);
+
+// Ends it without sending what is left. why: for the log.
+void engine_link_abort(struct link *l, const char *why);
 
 // --- What is there, for show and dump: values, valid now ---
 

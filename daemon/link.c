@@ -269,6 +269,10 @@ void engine_link_drop(struct link *l) {
     link_wake(l);
 }
 
+void engine_link_abort(struct link *l, const char *why) {
+    link_reset(l, why);
+}
+
 // --- Life ---
 
 static void init_far_part(struct link *l) {
@@ -280,7 +284,10 @@ static void init_far_part(struct link *l) {
     far_store(&far->evt.head, base);
     far_store(&far->cmd.tail, base);
     far_store(&far->cmd.wake, base);
-    far->hdr.epoch = far->hdr.seen = far->hdr.ready = 1;
+    far->hdr.bell = l->spec.bell;
+    far_store(&far->hdr.epoch, l->spec.epoch);
+    far_store(&far->hdr.seen, l->spec.seen);
+    far_store(&far->hdr.ready, l->spec.epoch);
     FAR_CLEAN(FAR_AT_FAR_INIT, far, sizeof *far);
     FAR_SYNC(FAR_AT_FAR_INIT_DONE);
 }
@@ -307,7 +314,8 @@ static bool watch_link(struct link *l) {
     if (engine_watch(e, &l->bell, l->spec.bell_from_near, EPOLLIN) < 0) {
         return false;
     }
-    if (engine_watch(e, &l->hangup, l->spec.hangup, EPOLLRDHUP) < 0) {
+    if (l->spec.hangup >= 0 &&
+        engine_watch(e, &l->hangup, l->spec.hangup, EPOLLRDHUP) < 0) {
         engine_unwatch(e, &l->bell, l->spec.bell_from_near);
         return false;
     }
@@ -332,6 +340,8 @@ struct link *engine_link_new(struct engine *e, const struct link_spec *spec) {
     }
     l->engine = e;
     l->spec = *spec;
+    l->spec.epoch = spec->epoch != 0 ? spec->epoch : 1;
+    l->spec.seen = spec->seen != 0 ? spec->seen : 1;
     l->layout = spec->layout;
     l->since_ns = now_ns();
     node_init(&l->busy);
@@ -356,7 +366,9 @@ static void free_link(struct link *l) {
     resolver_forget_link(l);
     orphans_forget_link(l);
     engine_unwatch(e, &l->bell, l->spec.bell_from_near);
-    engine_unwatch(e, &l->hangup, l->spec.hangup);
+    if (l->spec.hangup >= 0) {
+        engine_unwatch(e, &l->hangup, l->spec.hangup);
+    }
     for (uint32_t i = 0; i <= l->layout.tags; i++) {
         free(l->tags[i].data);
     }

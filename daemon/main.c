@@ -9,10 +9,12 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/config.h"
 #include "daemon/engine.h"
+#include "daemon/ivshmem.h"
 #include "daemon/listener.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -31,6 +33,8 @@ struct server {
     struct config config;
     size_t count;
     struct place places[CONFIG_LINKS];
+    size_t ivshmems;
+    struct ivshmem *ivshmem[CONFIG_LINKS];
     struct signals signals;
     struct engine *engine;
     struct listener *listener;
@@ -62,6 +66,25 @@ static void raise_descriptor_limit(void) {
     }
 }
 
+static int open_place(struct server *v, const char *path, char *reason,
+    size_t len) {
+    const struct config *c = &v->config;
+    if (strncmp(path, IVSHMEM_PREFIX, strlen(IVSHMEM_PREFIX)) == 0) {
+        v->ivshmem[v->ivshmems] = ivshmem_open(path, c, reason, len);
+        if (v->ivshmem[v->ivshmems] == NULL) {
+            return -1;
+        }
+        v->ivshmems++;
+        return 0;
+    }
+    if (place_open(&v->places[v->count], path, SOCK_SEQPACKET, c->mode, reason,
+            len) < 0) {
+        return -1;
+    }
+    v->count++;
+    return 0;
+}
+
 static int open_places(struct server *v, char *reason, size_t len) {
     struct config *c = &v->config;
     if (c->links == 0) {
@@ -70,9 +93,8 @@ static int open_places(struct server *v, char *reason, size_t len) {
         }
         c->links = 1;
     }
-    for (; v->count < c->links; v->count++) {
-        if (place_open(&v->places[v->count], c->link[v->count], c->mode, reason,
-                len) < 0) {
+    for (uint32_t i = 0; i < c->links; i++) {
+        if (open_place(v, c->link[i], reason, len) < 0) {
             return -1;
         }
     }
@@ -82,6 +104,12 @@ static int open_places(struct server *v, char *reason, size_t len) {
 static void close_places(struct server *v) {
     while (v->count > 0) {
         place_close(&v->places[--v->count]);
+    }
+}
+
+static void close_ivshmems(struct server *v) {
+    while (v->ivshmems > 0) {
+        ivshmem_close(v->ivshmem[--v->ivshmems]);
     }
 }
 
@@ -134,6 +162,11 @@ static int start(struct server *v) {
         0) {
         return -1;
     }
+    for (size_t i = 0; i < v->ivshmems; i++) {
+        if (ivshmem_start(v->ivshmem[i], v->engine) < 0) {
+            return -1;
+        }
+    }
     v->listener = listener_new(v->engine, &v->config, v->places, v->count);
     return v->listener != NULL ? 0 : -1;
 }
@@ -144,6 +177,10 @@ static void say_ready(const struct server *v) {
         far_log(FAR_LOG_INFO, "farsockd %s listens at %s%s", FARSOCK_VERSION,
             p->path, p->took_over ? " (left behind by another)" : "");
     }
+    for (size_t i = 0; i < v->ivshmems; i++) {
+        far_log(FAR_LOG_INFO, "farsockd %s waits for a near core at ivshmem:%s",
+            FARSOCK_VERSION, ivshmem_path(v->ivshmem[i]));
+    }
     notify("READY=1\nSTATUS=serving");
 }
 
@@ -152,8 +189,12 @@ static void stop(struct server *v) {
     notify("STOPPING=1");
     listener_stop(v->listener);
     close_places(v);
+    for (size_t i = 0; i < v->ivshmems; i++) {
+        ivshmem_stop(v->ivshmem[i]);
+    }
     engine_unwatch(v->engine, &v->signals.watch, v->signals.fd);
     engine_free(v->engine);
+    close_ivshmems(v);
     listener_free(v->listener);
     close(v->signals.fd);
 }
@@ -162,12 +203,14 @@ static int serve(struct server *v) {
     char reason[CONFIG_REASON];
     if (open_places(v, reason, sizeof(reason)) < 0) {
         close_places(v);
+        close_ivshmems(v);
         return refuse(reason, EXIT_FAILURE);
     }
     raise_descriptor_limit();
     if (start(v) < 0) {
         snprintf(reason, sizeof(reason), "cannot start: %s", strerror(errno));
         close_places(v);
+        close_ivshmems(v);
         return refuse(reason, EXIT_FAILURE);
     }
     say_ready(v);

@@ -98,8 +98,8 @@ static struct sockaddr_un address(const char *path) {
 }
 
 // Nobody listens there: what a killed process leaves behind.
-static bool is_dead(const char *path) {
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+static bool is_dead(const char *path, int type) {
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct sockaddr_un sun = address(path);
     int rc = connect(fd, (const struct sockaddr *)&sun, sizeof(sun));
     bool dead = fd >= 0 && rc < 0 && errno == ECONNREFUSED;
@@ -110,7 +110,7 @@ static bool is_dead(const char *path) {
 }
 
 // We hold the lock, so no farsockd serves path, but it may be anything else.
-static int clear_path(struct place *p, struct reason *r) {
+static int clear_path(struct place *p, int type, struct reason *r) {
     struct stat st;
     if (lstat(p->path, &st) < 0) {
         return errno == ENOENT ? 0
@@ -119,7 +119,7 @@ static int clear_path(struct place *p, struct reason *r) {
     if (!S_ISSOCK(st.st_mode)) {
         return fail(r, "%s exists and is no socket", p->path);
     }
-    if (!is_dead(p->path)) {
+    if (!is_dead(p->path, type)) {
         return fail(r, "%s is served by another program", p->path);
     }
     if (unlink(p->path) < 0) {
@@ -130,9 +130,10 @@ static int clear_path(struct place *p, struct reason *r) {
     return 0;
 }
 
-static int listen_at(struct place *p, uint32_t mode, struct reason *r) {
+static int listen_at(struct place *p, int type, uint32_t mode,
+    struct reason *r) {
     struct sockaddr_un sun = address(p->path);
-    p->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    p->fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     // By umask, so that there is no moment with other permissions.
     mode_t before = umask((mode_t)(0777u & ~mode));
     int rc = bind(p->fd, (const struct sockaddr *)&sun, sizeof(sun));
@@ -154,15 +155,20 @@ static int listen_at(struct place *p, uint32_t mode, struct reason *r) {
     return rc;
 }
 
-static void drop_lock(struct place *p) {
+void place_unlock(const char *path, int lock) {
     char name[CONFIG_TEXT + 8];
-    lock_path(name, sizeof(name), p->path);
+    lock_path(name, sizeof(name), path);
     unlink(name); // before the lock goes: it is still ours
-    close(p->lock);
+    close(lock);
 }
 
-int place_open(struct place *p, const char *path, uint32_t mode, char *reason,
-    size_t reason_len) {
+int place_lock(const char *path, char *reason, size_t reason_len) {
+    struct reason r = {reason, reason_len};
+    return take_lock(path, &r);
+}
+
+int place_open(struct place *p, const char *path, int type, uint32_t mode,
+    char *reason, size_t reason_len) {
     struct reason r = {reason, reason_len};
     *p = (struct place){.fd = -1};
     snprintf(p->path, sizeof(p->path), "%s", path);
@@ -170,8 +176,8 @@ int place_open(struct place *p, const char *path, uint32_t mode, char *reason,
     if (p->lock < 0) {
         return -1;
     }
-    if (clear_path(p, &r) < 0 || listen_at(p, mode, &r) < 0) {
-        drop_lock(p);
+    if (clear_path(p, type, &r) < 0 || listen_at(p, type, mode, &r) < 0) {
+        place_unlock(p->path, p->lock);
         return -1;
     }
     return 0;
@@ -180,7 +186,7 @@ int place_open(struct place *p, const char *path, uint32_t mode, char *reason,
 void place_close(struct place *p) {
     unlink(p->path);
     close(p->fd);
-    drop_lock(p);
+    place_unlock(p->path, p->lock);
 }
 
 // --- Where, if nobody says ---

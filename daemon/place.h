@@ -16,13 +16,17 @@ struct place {
     bool took_over; // what a dead predecessor had left
 };
 
-// Listens at path, mode the permissions of the socket. 0, or -1 and one line
-// in reason: another farsockd serves it, it is no socket, ...
-int place_open(struct place *p, const char *path, uint32_t mode, char *reason,
-    size_t reason_len);
+// Listens at path, type the kind of the socket, mode its permissions. 0, or -1
+// and one line in reason: another farsockd serves it, it is no socket, ...
+int place_open(struct place *p, const char *path, int type, uint32_t mode,
+    char *reason, size_t reason_len);
 
 // Removes socket and lock file.
 void place_close(struct place *p);
+
+// Takes PATH.lock alone, without a socket. Its descriptor, or -1 and why not.
+int place_lock(const char *path, char *reason, size_t reason_len);
+void place_unlock(const char *path, int lock);
 
 // The first default path whose directory is there, or can be made, and can be
 // written. 0, or -1 and why there is none.

@@ -436,6 +436,16 @@ struct sock *sock_new(struct link *l, uint32_t slot,
     return s;
 }
 
+static void publish_closed(struct sock *s) {
+    struct far_far_line *line = far_line(s);
+    s->state |= FAR_ST_CLOSED;
+    // After this near may use slot and rings again: nothing of ours follows.
+    FAR_SYNC(FAR_AT_CLOSED_LAST);
+    far_store(&line->state, s->state);
+    FAR_CLEAN(FAR_AT_CLOSED, line, sizeof *line);
+    link_kick(s->link, s->slot);
+}
+
 void sock_finish(struct sock *s) {
     struct link *l = s->link;
     dgram_cancel(s, FAR_ECANCELED);
@@ -445,14 +455,12 @@ void sock_finish(struct sock *s) {
     }
     node_remove(&s->run);
     node_remove(&s->linger);
-    s->state |= FAR_ST_CLOSED;
     s->dirty = false;
-    struct far_far_line *line = far_line(s);
-    // After this near may use slot and rings again: nothing of ours follows.
-    FAR_SYNC(FAR_AT_CLOSED_LAST);
-    far_store(&line->state, s->state);
-    FAR_CLEAN(FAR_AT_CLOSED, line, sizeof *line);
-    link_kick(l, s->slot);
+    // A link that we end has a near that lives: it shall see the link's death,
+    // not a socket that was closed.
+    if (!l->dead) {
+        publish_closed(s);
+    }
     l->slots[s->slot].sock = NULL;
     l->sockets--;
     free(s->tx_part.buf);

@@ -45,6 +45,41 @@ struct far_link *far_link_init(void *mem, void *region, uint64_t region_bytes,
     const struct far_layout *layout, const struct far_port *port, void *ctx,
     int *err);
 
+// Link-up on memory that stays, whoever dies (SPEC.md "Fixed memory"). The
+// memory's upper half is far's. Zero the struct, fill in the first part, then
+//   begin; step until it gives FAR_OK; far_link_size(&j.layout);
+//   far_link_init_joined().
+// When holds() is false the link is over: far_link_down(), and begin again.
+struct far_join {
+    void *region;
+    uint64_t region_bytes;
+    uint32_t bell; // how far rings us, as the port's platform has it
+    const struct far_port *port;
+    void *ctx;
+    // Out, valid after FAR_OK:
+    struct far_layout layout;
+    uint32_t epoch; // of this life of ours
+    uint32_t far_epoch;
+    uint32_t far_bell; // [after the first step] how we ring far; 0: unknown
+};
+
+// Announces a new life of near. Whatever lay in near's half is given up.
+void far_join_begin(struct far_join *j);
+
+// Looks, answers and rings as needed, and never waits: the caller sleeps in
+// port->wait between steps, and had better not trust a doorbell before the
+// first FAR_OK. FAR_OK, FAR_EAGAIN, FAR_ELINKPROTO or FAR_EBADMSG (of far's
+// version or layout; it may get better: far may be restarted).
+int far_join_step(struct far_join *j);
+
+// As far_link_init(), with what was agreed upon.
+struct far_link *far_link_init_joined(void *mem, const struct far_join *j,
+    int *err);
+
+// [TI] False when far has ended, or begun a new life. cost: one line of shared
+// memory
+bool far_join_holds(const struct far_join *j);
+
 // Tells the library that far is gone (a port whose wait() cannot say so). Wakes
 // every waiter. Idempotent.
 void far_link_down(struct far_link *l);

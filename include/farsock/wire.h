@@ -60,7 +60,8 @@ struct far_part_header {
     uint32_t epoch;
     uint32_t seen;
     uint32_t ready;
-    uint32_t reserved[10];
+    uint32_t bell; // fixed memory: how this side is rung, for the port to use
+    uint32_t reserved[9];
 };
 _Static_assert(sizeof(struct far_part_header) == 64, "SPEC: part header");
 
@@ -404,6 +405,12 @@ struct far_rep_gni {
 // range or the region would not fit 2^32 lines. Pure.
 int far_layout_make(struct far_layout *out, uint32_t sockets, uint32_t tags,
     uint32_t tx_ring, uint32_t rx_ring, uint32_t index_base);
+
+// Makes a layout for memory of a given size, its parts the two halves, and the
+// rings as large as they can be. region_bytes: a multiple of two pages. FAR_OK,
+// or FAR_EINVAL if that many sockets and tags do not fit. Pure.
+int far_layout_fit(struct far_layout *out, uint64_t region_bytes,
+    uint32_t sockets, uint32_t tags, uint32_t index_base);
 
 // Checks a layout that a peer wrote, against the region's real size. FAR_OK or
 // FAR_EBADMSG. After FAR_OK every place the layout names is inside the region,

@@ -73,7 +73,7 @@ void fari_bell(struct far_link *l) {
     l->port->notify(l->ctx);
 }
 
-static void init_rings(struct far_link *l) {
+static void init_rings(struct far_link *l, const struct far_join *j) {
     struct far_near_ctl *near = (struct far_near_ctl *)(void *)l->region;
     struct far_far_ctl *far =
         (struct far_far_ctl *)(void *)line(l, l->lay.far_at);
@@ -91,30 +91,31 @@ static void init_rings(struct far_link *l) {
         .magic = FAR_WIRE_MAGIC,
         .version = FAR_WIRE_VERSION,
         .features = far->hdr.features,
-        .epoch = 1,
-        .seen = far->hdr.epoch,
-        .ready = 1,
+        .epoch = j->epoch,
+        .seen = j->far_epoch,
+        .bell = j->bell,
     };
     FAR_CLEAN(FAR_AT_NEAR_INIT, l->region, (size_t)l->lay.cmd_at * FAR_LINE);
     FAR_SYNC(FAR_AT_NEAR_INIT_DONE);
+    far_store(&near->hdr.ready, j->epoch);
+    FAR_CLEAN(FAR_AT_NEAR_READY, &near->hdr, sizeof near->hdr);
+    FAR_SYNC(FAR_AT_NEAR_READY_DONE);
 }
 
-struct far_link *far_link_init(void *mem, void *region, uint64_t region_bytes,
-    const struct far_layout *layout, const struct far_port *port, void *ctx,
-    int *err) {
+static struct far_link *init(void *mem, const struct far_join *j, int *err) {
     struct far_link *l = mem;
-    *err = far_layout_check(layout, region_bytes);
+    *err = far_layout_check(&j->layout, j->region_bytes);
     if (*err != FAR_OK) {
         return NULL;
     }
-    memset(l, 0, far_link_size(layout));
-    l->region = region;
-    l->lay = *layout;
-    l->port = port;
-    l->ctx = ctx;
+    memset(l, 0, far_link_size(&j->layout));
+    l->region = j->region;
+    l->lay = j->layout;
+    l->port = j->port;
+    l->ctx = j->ctx;
     uint8_t *after = (uint8_t *)mem + align_up(sizeof *l);
     l->tags = (struct fari_tag *)(void *)after;
-    l->socks = (struct fari_sock *)(void *)(after + tags_size(layout));
+    l->socks = (struct fari_sock *)(void *)(after + tags_size(&j->layout));
     const struct far_far_ctl *far =
         (const struct far_far_ctl *)(void *)line(l, l->lay.far_at);
     FAR_INV(FAR_AT_NEAR_JOIN, far, sizeof *far);
@@ -126,8 +127,32 @@ struct far_link *far_link_init(void *mem, void *region, uint64_t region_bytes,
         *err = FAR_ELINKPROTO;
         return NULL;
     }
-    init_rings(l);
+    init_rings(l, j);
     fari_slots_init(l);
+    return l;
+}
+
+struct far_link *far_link_init(void *mem, void *region, uint64_t region_bytes,
+    const struct far_layout *layout, const struct far_port *port, void *ctx,
+    int *err) {
+    struct far_join j = {
+        .region = region,
+        .region_bytes = region_bytes,
+        .port = port,
+        .ctx = ctx,
+        .layout = *layout,
+        .epoch = 1,
+        .far_epoch = 1,
+    };
+    return init(mem, &j, err);
+}
+
+struct far_link *far_link_init_joined(void *mem, const struct far_join *j,
+    int *err) {
+    struct far_link *l = init(mem, j, err);
+    if (l != NULL) {
+        j->port->notify(j->ctx);
+    }
     return l;
 }
 

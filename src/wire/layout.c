@@ -61,6 +61,32 @@ int far_layout_make(struct far_layout *out, uint32_t sockets, uint32_t tags,
     return FAR_OK;
 }
 
+int far_layout_fit(struct far_layout *out, uint64_t region_bytes,
+    uint32_t sockets, uint32_t tags, uint32_t index_base) {
+    uint64_t half = region_bytes / FAR_LINE / 2u;
+    if (region_bytes % (2u * FAR_PAGE_LINES * FAR_LINE) != 0 ||
+        half > UINT32_MAX / 2u) {
+        return FAR_EINVAL;
+    }
+    for (uint32_t ring = FAR_RING_MAX; ring >= FAR_RING_MIN; ring /= 2u) {
+        struct far_layout l;
+        if (far_layout_make(&l, sockets, tags, ring, ring, index_base) !=
+                FAR_OK ||
+            l.far_at > half || l.lines - l.far_at > half) {
+            continue;
+        }
+        uint32_t shift = (uint32_t)half - l.far_at;
+        l.far_at += shift;
+        l.far_socks += shift;
+        l.evt_at += shift;
+        l.rx_at += shift;
+        l.lines = 2u * (uint32_t)half;
+        *out = l;
+        return FAR_OK;
+    }
+    return FAR_EINVAL;
+}
+
 uint64_t far_layout_bytes(const struct far_layout *l) {
     return (uint64_t)l->lines * FAR_LINE;
 }

@@ -27,6 +27,25 @@ TEST(every_layout_that_is_made_passes_the_check) {
     }
 }
 
+TEST(a_layout_fits_memory_of_any_size) {
+    for (uint64_t bytes = 1u << 18; bytes <= UINT64_C(1) << 31; bytes *= 2) {
+        for (uint32_t sockets = 1; sockets < 5000; sockets = sockets * 3 + 1) {
+            struct far_layout l;
+            if (far_layout_fit(&l, bytes, sockets, 16, 8) != FAR_OK) {
+                CHECK(sockets * 2048u + 65536u > bytes / 2);
+                continue;
+            }
+            CHECK(far_layout_check(&l, bytes) == FAR_OK);
+            CHECK((uint64_t)l.far_at * FAR_LINE == bytes / 2);
+            CHECK(far_layout_bytes(&l) == bytes);
+        }
+    }
+    struct far_layout l;
+    CHECK(far_layout_fit(&l, (1u << 20) + 4096, 1, 1, 0) == FAR_EINVAL);
+    CHECK(far_layout_fit(&l, 1u << 13, 1, 1, 0) == FAR_EINVAL);
+    CHECK(far_layout_fit(&l, 0, 1, 1, 0) == FAR_EINVAL);
+}
+
 TEST(wishes_out_of_range_are_refused) {
     struct far_layout l;
     CHECK(far_layout_make(&l, 0, 4, 0, 0, 0) == FAR_EINVAL);
@@ -108,6 +127,7 @@ int main(void) {
     static const struct test_case cases[] = {
         {"every_layout_that_is_made_passes_the_check",
             every_layout_that_is_made_passes_the_check},
+        {"a_layout_fits_memory_of_any_size", a_layout_fits_memory_of_any_size},
         {"wishes_out_of_range_are_refused", wishes_out_of_range_are_refused},
         {"a_layout_that_lies_never_leaves_the_region",
             a_layout_that_lies_never_leaves_the_region},

@@ -129,7 +129,7 @@ def bad_options():
         (["--link", long], "too long", "107"),
         (["--link", "/tmp/" + "y" * 5000], "too long"),
         (["--link", "/tmp/a", "--link", "/tmp/a"], "twice"),
-        (["--link", "ivshmem:/tmp/a"], "ivshmem"),
+        (["--link", "ivshmem:"], "empty"),
         ([w for i in range(17) for w in ("--link", f"/tmp/{i}")], "16"),
         (["--link", "/tmp/a\nb", "--nonsense\n"], "--nonsense?"),
     ):
@@ -181,7 +181,8 @@ def bad_configurations():
             ("[daemon]\nlink =\n", 2, "empty"),
             (f"[daemon]\nlink = /{'x' * 107}\n", 2, "too long"),
             (f"[daemon]\nlink = /{'x' * 500}\n", 2, "too long"),
-            ("[daemon]\nlink = ivshmem:/tmp/a\n", 2, "ivshmem"),
+            ("[daemon]\nlink = ivshmem:\n", 2, "empty"),
+            ("[link]\nivshmem-memory = 300K\n", 2, "power of two"),
         ):
             path = config(d, text)
             for args in (["--check-config"], ["--link", d / "link"]):

@@ -1,0 +1,394 @@
+// A link on memory that stays: both sides live, die and come back on it.
+// SPDX-License-Identifier: MIT
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/clock.h"
+#include "daemon/core.h"
+#include "daemon/fixed.h"
+#include "farsock/farsock.h"
+#include "farsock/mem.h"
+#include "unit.h"
+
+#define BYTES     (1u << 20)
+#define NEAR_BELL 7u
+
+// In what tests share: counted here, and looked at by each of them.
+static int failures;
+#define EXPECT(expr)                                                           \
+    do {                                                                       \
+        if (!(expr)) {                                                         \
+            printf("# %s:%d: %s\n", __FILE__, __LINE__, #expr);                \
+            failures++;                                                        \
+        }                                                                      \
+    } while (0)
+#define EXPECT_EQ(a, b)                                                        \
+    do {                                                                       \
+        long long x_ = (long long)(a);                                         \
+        long long y_ = (long long)(b);                                         \
+        if (x_ != y_) {                                                        \
+            printf("# %s:%d: %lld, not %lld\n", __FILE__, __LINE__, x_, y_);   \
+            failures++;                                                        \
+        }                                                                      \
+    } while (0)
+
+static struct {
+    uint8_t *mem;
+    int to_far, to_near;
+    struct engine *engine;
+    struct fixed *fixed;
+    pthread_t thread;
+    struct far_join join;
+    struct far_link *link;
+    void *link_mem;
+} t;
+
+// --- Near ---
+
+static uint64_t now(void *ctx) {
+    (void)ctx;
+    return clock_ns();
+}
+
+static void ring(int fd) {
+    uint64_t one = 1;
+    ssize_t n = write(fd, &one, sizeof one);
+    (void)n;
+}
+
+static void notify(void *ctx) {
+    (void)ctx;
+    ring(t.to_far);
+}
+
+static void wake(void *ctx) {
+    (void)ctx;
+    ring(t.to_near);
+}
+
+static int wait(void *ctx, uint64_t deadline_ns) {
+    (void)ctx;
+    struct pollfd p = {t.to_near, POLLIN, 0};
+    uint64_t at = clock_ns();
+    int ms = deadline_ns == UINT64_MAX ? 10000
+             : deadline_ns <= at       ? 0
+                                 : (int)((deadline_ns - at) / 1000000u) + 1;
+    int n = poll(&p, 1, ms);
+    uint64_t count;
+    if (n > 0) {
+        ssize_t got = read(t.to_near, &count, sizeof count);
+        (void)got;
+    }
+    if (t.link != NULL && !far_join_holds(&t.join)) {
+        return FAR_ELINKDOWN;
+    }
+    return n > 0 ? FAR_OK : FAR_ETIMEDOUT;
+}
+
+static const struct far_port port = {
+    .now_ns = now,
+    .notify = notify,
+    .wait = wait,
+    .wake = wake,
+};
+
+// True once the link is up; as long as some seconds are not over.
+static bool near_up(void) {
+    free(t.link_mem);
+    t.link = NULL;
+    t.join = (struct far_join){
+        .region = t.mem,
+        .region_bytes = BYTES,
+        .bell = NEAR_BELL,
+        .port = &port,
+    };
+    far_join_begin(&t.join);
+    for (int i = 0; i < 1000; i++) {
+        int err = far_join_step(&t.join);
+        if (err == FAR_OK) {
+            t.link_mem = malloc(far_link_size(&t.join.layout));
+            t.link = far_link_init_joined(t.link_mem, &t.join, &err);
+            return t.link != NULL;
+        }
+        if (err != FAR_EAGAIN) {
+            return false;
+        }
+        wait(NULL, clock_ns() + 10000000u);
+    }
+    return false;
+}
+
+// --- Far ---
+
+static int bell_to_near(void *arg, uint32_t bell) {
+    (void)arg;
+    return bell == NEAR_BELL ? t.to_near : -1;
+}
+
+static void *run(void *arg) {
+    (void)arg;
+    engine_run(t.engine);
+    return NULL;
+}
+
+static void far_up(void) {
+    struct engine_config ec = {.resolver_threads = 1};
+    t.engine = engine_new(&ec);
+    struct fixed_spec spec = {
+        .engine = t.engine,
+        .region = t.mem,
+        .bytes = BYTES,
+        .sockets = 16,
+        .tags = 4,
+        .bell = 3,
+        .bell_from_near = t.to_far,
+        .name = "test",
+        .bell_to_near = bell_to_near,
+    };
+    t.fixed = fixed_new(&spec);
+    EXPECT(t.fixed != NULL);
+    pthread_create(&t.thread, NULL, run, NULL);
+}
+
+static void far_down(bool politely) {
+    engine_stop(t.engine);
+    pthread_join(t.thread, NULL);
+    struct far_part_header *h = (void *)(t.mem + BYTES / 2);
+    uint32_t ready = far_load(&h->ready);
+    fixed_stop(t.fixed);
+    engine_free(t.engine);
+    fixed_free(t.fixed);
+    if (!politely) { // as a killed one leaves it
+        far_store(&h->ready, ready);
+    }
+}
+
+static void memory_up(void) {
+    t.mem = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
+        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    t.to_far = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    t.to_near = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+}
+
+static void memory_down(void) {
+    munmap(t.mem, BYTES);
+    close(t.to_far);
+    close(t.to_near);
+    free(t.link_mem);
+    t.link_mem = NULL;
+    t.link = NULL;
+}
+
+// --- A peer on the network ---
+
+static int listener(uint16_t *at) {
+    struct sockaddr_in sa = {.sin_family = AF_INET};
+    socklen_t len = sizeof sa;
+    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT(bind(fd, (struct sockaddr *)&sa, len) == 0 && listen(fd, 4) == 0);
+    getsockname(fd, (struct sockaddr *)&sa, &len);
+    *at = ntohs(sa.sin_port);
+    return fd;
+}
+
+static int near_connect(uint16_t at) {
+    struct far_addr to = {
+        .family = FAR_AF_INET, .port = at, .ip = {127, 0, 0, 1}};
+    int s = far_socket(t.link, FAR_AF_INET, FAR_SOCK_STREAM, 0);
+    EXPECT(s >= 0);
+    EXPECT_EQ(far_connect(t.link, s, &to, FAR_FOREVER), FAR_OK);
+    return s;
+}
+
+static void echo_once(void) {
+    uint16_t at;
+    int l = listener(&at);
+    int s = near_connect(at);
+    int peer = accept(l, NULL, NULL);
+    char buf[5];
+    EXPECT_EQ(far_sendto(t.link, s, "hello", 5, 0, NULL, FAR_FOREVER), 5);
+    EXPECT_EQ(recv(peer, buf, 5, MSG_WAITALL), 5);
+    EXPECT_EQ(send(peer, buf, 5, 0), 5);
+    EXPECT_EQ(far_recvfrom(t.link, s, buf, 5, FAR_MSG_WAITALL, NULL, NULL,
+                  FAR_FOREVER),
+        5);
+    EXPECT(memcmp(buf, "hello", 5) == 0);
+    EXPECT_EQ(far_close(t.link, s, FAR_FOREVER), FAR_OK);
+    close(peer);
+    close(l);
+}
+
+TEST(either_side_may_come_first) {
+    memory_up();
+    far_up();
+    CHECK(near_up());
+    echo_once();
+    far_down(true);
+    memory_down();
+
+    memory_up();
+    t.join = (struct far_join){
+        .region = t.mem, .region_bytes = BYTES, .port = &port};
+    far_join_begin(&t.join);
+    CHECK_EQ(far_join_step(&t.join), FAR_EAGAIN);
+    far_up();
+    CHECK(near_up());
+    echo_once();
+    far_down(true);
+    memory_down();
+    CHECK_EQ(failures, 0);
+}
+
+// What it had written arrives, then the end of the connection.
+TEST(near_is_reborn_in_the_middle_of_a_write) {
+    static uint8_t out[8000];
+    uint16_t at;
+    memory_up();
+    far_up();
+    CHECK(near_up());
+    for (int life = 0; life < 20; life++) {
+        int l = listener(&at);
+        int s = near_connect(at);
+        int peer = accept(l, NULL, NULL);
+        memset(out, life, sizeof out);
+        CHECK_EQ(far_sendto(t.link, s, out, sizeof out, 0, NULL, FAR_FOREVER),
+            sizeof out);
+        CHECK(near_up()); // without a word to the old link
+        size_t got = 0;
+        uint8_t in[1000];
+        ssize_t n;
+        while ((n = recv(peer, in, sizeof in, 0)) > 0) {
+            for (ssize_t i = 0; i < n; i++) {
+                CHECK_EQ(in[i], life);
+            }
+            got += (size_t)n;
+        }
+        CHECK_EQ(got, sizeof out);
+        CHECK_EQ(n, 0);
+        echo_once();
+        close(peer);
+        close(l);
+    }
+    far_down(true);
+    memory_down();
+    CHECK_EQ(failures, 0);
+}
+
+static void far_is_reborn(bool politely) {
+    memory_up();
+    far_up();
+    EXPECT(near_up());
+    for (int life = 0; life < 10; life++) {
+        uint16_t at;
+        int l = listener(&at);
+        int s = near_connect(at);
+        far_down(politely);
+        far_up();
+        char c;
+        EXPECT_EQ(far_recvfrom(t.link, s, &c, 1, 0, NULL, NULL, FAR_FOREVER),
+            FAR_ECONNRESET);
+        EXPECT_EQ(far_recvfrom(t.link, s, &c, 1, 0, NULL, NULL, FAR_FOREVER),
+            0);
+        EXPECT_EQ(far_socket(t.link, FAR_AF_INET, FAR_SOCK_STREAM, 0),
+            FAR_ENETDOWN);
+        EXPECT(near_up());
+        echo_once();
+        close(l);
+    }
+    far_down(true);
+    memory_down();
+}
+
+TEST(far_ends_and_comes_back) {
+    far_is_reborn(true);
+    CHECK_EQ(failures, 0);
+}
+
+TEST(far_is_killed_and_comes_back) {
+    far_is_reborn(false);
+    CHECK_EQ(failures, 0);
+}
+
+// Near must not be served again for what a dead one has left in its header.
+TEST(near_that_died_is_not_served) {
+    memory_up();
+    far_up();
+    CHECK(near_up());
+    echo_once();
+    engine_stop(t.engine);
+    pthread_join(t.thread, NULL);
+    fixed_near_gone(t.fixed);
+    t.engine->stop = false;
+    pthread_create(&t.thread, NULL, run, NULL);
+    for (int i = 0; i < 1000 && far_join_holds(&t.join); i++) {
+        wait(NULL, clock_ns() + 10000000u);
+    }
+    CHECK(!far_join_holds(&t.join));
+    notify(NULL);
+    notify(NULL);
+    CHECK(near_up());
+    echo_once();
+    far_down(true);
+    memory_down();
+    CHECK_EQ(failures, 0);
+}
+
+TEST(another_version_is_refused) {
+    memory_up();
+    far_up();
+    struct far_part_header *h = (void *)(t.mem + BYTES / 2);
+    h->version = FAR_WIRE_VERSION + 1;
+    t.join = (struct far_join){.region = t.mem,
+        .region_bytes = BYTES,
+        .bell = NEAR_BELL,
+        .port = &port};
+    far_join_begin(&t.join);
+    CHECK_EQ(far_join_step(&t.join), FAR_ELINKPROTO);
+    h->version = FAR_WIRE_VERSION;
+    CHECK(near_up());
+    far_down(true);
+    memory_down();
+    CHECK_EQ(failures, 0);
+}
+
+TEST(a_layout_that_lies_is_refused) {
+    memory_up();
+    far_up();
+    struct far_far_ctl *ctl = (void *)(t.mem + BYTES / 2);
+    ctl->layout.far_at -= FAR_PAGE_LINES;
+    t.join = (struct far_join){.region = t.mem,
+        .region_bytes = BYTES,
+        .bell = NEAR_BELL,
+        .port = &port};
+    far_join_begin(&t.join);
+    int err = FAR_EAGAIN;
+    for (int i = 0; i < 1000 && err == FAR_EAGAIN; i++) {
+        err = far_join_step(&t.join);
+        wait(NULL, clock_ns() + 10000000u);
+    }
+    CHECK_EQ(err, FAR_EBADMSG);
+    far_down(true);
+    memory_down();
+    CHECK_EQ(failures, 0);
+}
+
+int main(void) {
+    static const struct test_case cases[] = {
+        CASE(either_side_may_come_first),
+        CASE(near_is_reborn_in_the_middle_of_a_write),
+        CASE(far_ends_and_comes_back),
+        CASE(far_is_killed_and_comes_back),
+        CASE(near_that_died_is_not_served),
+        CASE(another_version_is_refused),
+        CASE(a_layout_that_lies_is_refused),
+    };
+    return RUN_TESTS(cases);
+}
