@@ -71,6 +71,7 @@ struct engine {
     struct node tokens;
     uint64_t orphan_bytes;
     uint32_t last_link_id;
+    struct engine_totals total;
     struct resolver *resolver;
     struct watch route_watch;
     int route_fd; // -1: no rtnetlink here
@@ -290,6 +291,16 @@ void close_expired(struct sock *s);
 
 // The kernel's SO_ERROR, which this clears.
 int take_so_error(int fd);
+
+// Bytes went to the network, came from it.
+static inline void count_tx(struct sock *s, uint64_t n) {
+    s->tx_bytes += n;
+    s->link->engine->total.tx_bytes += n;
+}
+static inline void count_rx(struct sock *s, uint64_t n) {
+    s->rx_bytes += n;
+    s->link->engine->total.rx_bytes += n;
+}
 
 // Bytes in the rings.
 static inline uint32_t tx_used(const struct sock *s) {

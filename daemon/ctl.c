@@ -48,9 +48,13 @@ static uint32_t count_links(struct engine *e) {
 // --- For programs; farsock(1) names the columns ---
 
 static void dump_daemon(struct ctl *c, struct out *o) {
-    put(o, "daemon\t%s\t%u\t%d\t%" PRIu64 "\t%u\t%u\n", FARSOCK_VERSION,
+    struct engine_totals all;
+    engine_get_totals(c->engine, &all);
+    put(o, "daemon\t%s\t%u\t%d\t%" PRIu64 "\t%u\t%u", FARSOCK_VERSION,
         FAR_WIRE_VERSION, (int)getpid(), ms(clock_ns() - c->started_ns),
         count_links(c->engine), c->config->max_links);
+    put(o, "\t%u\t%u\t%" PRIu64 "\t%" PRIu64 "\n", all.links, all.sockets,
+        all.tx_bytes, all.rx_bytes);
 }
 
 static void dump_counters(struct out *o, const struct far_counters *n) {
@@ -127,12 +131,23 @@ static void dump_socket(uint32_t link, const struct sock_info *s,
 
 // --- For people ---
 
+static void show_totals(struct ctl *c, struct out *o) {
+    struct engine_totals all;
+    char sent[TEXT_SIZE];
+    char rcvd[TEXT_SIZE];
+    engine_get_totals(c->engine, &all);
+    put(o, "in all: links %u, sockets %u, bytes sent %s, received %s\n",
+        all.links, all.sockets, text_size(sent, all.tx_bytes),
+        text_size(rcvd, all.rx_bytes));
+}
+
 static void show_daemon(struct ctl *c, struct out *o) {
     char age[TEXT_AGE];
     put(o, "farsockd %s, process %d, up %s, protocol %u, %u of %u links\n",
         FARSOCK_VERSION, (int)getpid(),
         text_age(age, clock_ns() - c->started_ns), FAR_WIRE_VERSION,
         count_links(c->engine), c->config->max_links);
+    show_totals(c, o);
     for (uint32_t i = 0; i < c->config->links; i++) {
         put(o, "listens at %s\n", c->config->link[i]);
     }

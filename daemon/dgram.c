@@ -141,7 +141,7 @@ static int32_t send_iov(struct sock *s, const struct outgoing *o,
         n = sendmsg(s->fd, &m, send_flags(o->flags));
     } while (n < 0 && errno == EINTR);
     if (n >= 0) {
-        s->tx_bytes += (uint64_t)n;
+        count_tx(s, (uint64_t)n);
         return (int32_t)n;
     }
     return errno == EAGAIN ? BLOCKED : -errno;
@@ -406,7 +406,7 @@ static long recv_iov(struct sock *s, struct iovec *iov, int count,
         in->flags |= m.msg_flags & MSG_TRUNC ? FAR_DGRAM_TRUNC : 0;
         in->ctl_len = room ? far_posix_ctl_in(in->ctl, room, &m, &cut) : 0;
         in->flags |= cut ? FAR_DGRAM_CTRUNC : 0;
-        s->rx_bytes += (uint64_t)n;
+        count_rx(s, (uint64_t)n);
     }
     return n;
 }

@@ -88,6 +88,13 @@ void engine_link_abort(struct link *l, const char *why);
 
 // --- What is there, for show and dump: values, valid now ---
 
+// Of all links and sockets since the start, also those that are gone.
+struct engine_totals {
+    uint32_t links, sockets;
+    uint64_t tx_bytes, rx_bytes; // to the network, from it
+};
+void engine_get_totals(const struct engine *e, struct engine_totals *out);
+
 struct link_info {
     uint32_t id; // 1, 2, ... since the start
     char name[64];

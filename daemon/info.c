@@ -16,6 +16,11 @@ struct link *engine_link_next(struct engine *e, struct link *l) {
     return n == &e->links ? NULL : OF(n, struct link, all);
 }
 
+void engine_get_totals(const struct engine *e, struct engine_totals *out) {
+    *out = e->total;
+    out->links = e->last_link_id;
+}
+
 static struct far_counters load_counters(const struct far_counters *c) {
     FAR_INV(FAR_AT_SHOW_COUNT, c, sizeof *c);
     return (struct far_counters){

@@ -52,6 +52,7 @@ static void orphan_ready(struct watch *w, uint32_t events) {
             break;
         }
         o->done += (uint32_t)n;
+        o->engine->total.tx_bytes += (uint64_t)n;
     }
     orphan_end(o);
 }

@@ -432,6 +432,7 @@ struct sock *sock_new(struct link *l, uint32_t slot,
     sl->sock = s;
     sl->last_gen = s->gen;
     l->sockets++;
+    l->engine->total.sockets++;
     init_line(s);
     return s;
 }

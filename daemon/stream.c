@@ -60,7 +60,7 @@ uint32_t stream_tx(struct sock *s, uint32_t budget) {
         long sent = send_some(s, least(tx_used(s), budget - moved));
         if (sent >= 0) {
             s->tx_tail += (uint32_t)sent;
-            s->tx_bytes += (uint64_t)sent;
+            count_tx(s, (uint64_t)sent);
             moved += (uint32_t)sent;
         } else if (errno == EAGAIN) {
             s->tx_blocked = true;
@@ -104,7 +104,7 @@ static long recv_some(struct sock *s, uint32_t n) {
         far_ring_clean(FAR_AT_FAR_RECV, s->rx, s->rx_size, s->rx_head,
             (uint32_t)got);
         s->rx_head += (uint32_t)got;
-        s->rx_bytes += (uint64_t)got;
+        count_rx(s, (uint64_t)got);
     }
     return got;
 }

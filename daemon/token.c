@@ -89,8 +89,9 @@ static void token_end(struct token *t) {
     free(t);
 }
 
-// One step of a direction. False when it can go no further now.
-static bool step(struct carry *c, int from, int to) {
+// One step of a direction; counts what went. False when it can go no further
+// now.
+static bool step(struct carry *c, int from, int to, uint64_t *bytes) {
     if (c->len > 0) {
         ssize_t n =
             send(to, c->data + c->at, c->len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -101,6 +102,7 @@ static bool step(struct carry *c, int from, int to) {
         }
         c->at += n > 0 ? (size_t)n : 0;
         c->len -= n > 0 ? (size_t)n : 0;
+        *bytes += n > 0 ? (uint64_t)n : 0;
         return n > 0;
     }
     if (c->ended) {
@@ -127,10 +129,11 @@ static bool is_over(const struct token *t) {
 // t may be freed.
 static void carry_on(struct token *t) {
     uint32_t turns = TURN_MESSAGES;
+    struct engine_totals *total = &t->engine->total;
     bool more = true;
     while (more && turns-- > 0) {
-        more = step(&t->out, t->end, t->fd);
-        more |= step(&t->in, t->fd, t->end);
+        more = step(&t->out, t->end, t->fd, &total->tx_bytes);
+        more |= step(&t->in, t->fd, t->end, &total->rx_bytes);
     }
     if (is_over(t)) {
         token_end(t);

@@ -8,11 +8,13 @@ import socket
 import struct
 import subprocess
 import tempfile
+import textwrap
 from pathlib import Path
 
 from harness import (
     FARSOCK,
     PATIENCE_S,
+    SANITIZED,
     TOP,
     Far,
     check,
@@ -251,6 +253,34 @@ def dump_of_links():
         check_equal((camera["state"], camera["sockets"]), ("up", "0"))
         check_equal(camera["sockets_max"], "7")
         check(0 <= int(two["age_ms"]) <= int(camera["age_ms"]) <= 1000 * PATIENCE_S)
+
+
+@test
+def dump_of_what_is_gone():
+    """What moved counts for farsockd's life, streams, datagrams and forks."""
+    if SANITIZED:
+        skip("a sanitizer's run time must be loaded first")
+    with Far() as far:
+        script = textwrap.dedent("""
+            import os, socket
+            u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            u.bind(("127.0.0.1", 0))
+            u.sendto(b"12345", u.getsockname()); u.recv(100)
+            l = socket.create_server(("127.0.0.1", 0))
+            c = socket.create_connection(l.getsockname()); s = l.accept()[0]
+            c.sendall(b"x" * 1000); s.recv(1000, socket.MSG_WAITALL)
+            if os.fork() == 0:
+                s.sendall(b"y" * 70000); os._exit(0)
+            os.wait(); s.close()
+            while s and c.recv(65536): pass
+        """)
+        far.near(FARSOCK, "run", "--", "/usr/bin/python3", "-c", script).end()
+        (daemon,) = until(
+            "its end", lambda: (r := records(far)) and len(r) == 1 and r
+        )
+        check_equal((daemon["links_made"], daemon["sockets_made"]), ("1", "4"))
+        check_equal((daemon["tx_bytes"], daemon["rx_bytes"]), ("71005", "71005"))
+        check("sockets 4, bytes sent 69.3K" in "\n".join(far.show()), far.show())
 
 
 @test
