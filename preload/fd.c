@@ -32,7 +32,7 @@ static int close_part(unsigned from, unsigned to, int flags) {
             table_drop((int)fd, true);
         }
     }
-    return (int)syscall(SYS_close_range, from, to, flags);
+    return (int)real()->syscall(SYS_close_range, from, to, flags);
 }
 
 // Around the library's own.
@@ -78,6 +78,9 @@ static int copied(int fd, int copy) {
     }
     if (copy >= 0) {
         epoll_dup(fd, copy);
+    }
+    if (s && (unsigned)copy <= STDERR_FILENO) {
+        psock_carry(copy); // stdio is on it
     }
     return copy;
 }

@@ -116,6 +116,22 @@ static void share(struct psock *s) {
     real()->close(pair[1]);
 }
 
+void psock_carry(int fd) {
+    struct far_addr peer;
+    struct psock *s = psock_at(fd);
+    if (!s || s->type != SOCK_STREAM || !psock_use(s)) {
+        return;
+    }
+    call_begin(true);
+    pthread_mutex_lock(&sharing);
+    s = psock_at(fd);
+    if (s && s->kind == PSOCK_FAR &&
+        far_getpeername(s->link->near, s->handle, &peer) >= 0) {
+        share(s);
+    }
+    pthread_mutex_unlock(&sharing);
+}
+
 static void before_fork(void) {
     pthread_mutex_lock(&sharing);
     for (int fd = 0; fd < fari_fds_top; fd++) {

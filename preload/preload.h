@@ -184,6 +184,8 @@ struct carried *carried_at(int fd);
 bool carried_now(int fd);
 void carried_set(int fd, struct carried *c);
 void carried_forget(int from, int to);
+// Makes a connection one that is carried.
+void psock_carry(int fd);
 // Under no lock: its entries become the kernel's.
 void epoll_to_kernel(struct psock *s);
 

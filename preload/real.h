@@ -12,6 +12,7 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
@@ -30,7 +31,8 @@
     X(close) X(dup) X(dup2) X(dup3) X(fcntl) X(ioctl)                       \
     X(poll) X(ppoll) X(select) X(pselect)                                   \
     X(epoll_ctl) X(epoll_wait) X(epoll_pwait)                               \
-    X(epoll_create1) X(sendfile) X(splice) X(fork) X(sigaction)
+    X(epoll_create1) X(sendfile) X(splice) X(fork) X(sigaction)     \
+    X(fdopen) X(syscall)
 // clang-format on
 
 struct real {

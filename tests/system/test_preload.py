@@ -343,6 +343,65 @@ def names():
 
 
 @test
+def stdio():
+    """The C library's streams work on connections, also on descriptors 0 to 2."""
+    both(
+        """
+        import ctypes, os, select, socket
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.fdopen.restype = ctypes.c_void_p
+        def stream(s, mode): return ctypes.c_void_p(libc.fdopen(s.fileno(), mode))
+        l = socket.create_server(("127.0.0.1", 0))
+        c = socket.create_connection(l.getsockname()); s = l.accept()[0]
+        c.send(b"first\\nsecond\\n")
+        print(select.select([s], [], [], 9)[0] == [s])
+        f = stream(s, b"r+")
+        line = ctypes.create_string_buffer(100)
+        libc.fgets(line, 100, f); print(line.value)
+        libc.fgets(line, 100, f); print(line.value)
+        libc.fprintf(f, b"%d and %s", 42, b"more"); print(libc.fflush(f))
+        print(c.recv(100), s.getsockname() == l.getsockname())
+        libc.fclose(f); s.detach(); print(c.recv(100))
+        c = socket.create_connection(l.getsockname()); s = l.accept()[0]
+        print(libc.dprintf(s.fileno(), b"%s %05d", b"text", 7), c.recv(100))
+        saved = os.dup(1); os.dup2(s.fileno(), 1); s.close()
+        libc.puts(b"said"); libc.fflush(None); os.dup2(saved, 1)
+        print(c.recv(100, socket.MSG_WAITALL))
+        """
+    )
+
+
+@test
+def by_number():
+    """System calls by number, as libuv makes some, are carried too."""
+    both(
+        """
+        import ctypes, os, platform, socket
+        if platform.machine() != "x86_64": print("other numbers"); raise SystemExit
+        libc = ctypes.CDLL(None, use_errno=True)
+        def call(number, *args):
+            ctypes.set_errno(0)
+            return libc.syscall(number, *args), ctypes.get_errno()
+        READ, WRITE, CLOSE, POLL, DUP, SOCKET, SENDTO, CLOSE_RANGE = 0, 1, 3, 7, 32, 41, 44, 436
+        l = socket.create_server(("127.0.0.1", 0))
+        c = socket.create_connection(l.getsockname()); s = l.accept()[0]
+        print(call(WRITE, c.fileno(), b"hello", 5), s.recv(100))
+        print(call(SENDTO, c.fileno(), b"again", 5, 0, None, 0))
+        fd = call(DUP, s.fileno())[0]
+        poll = ctypes.create_string_buffer(fd.to_bytes(4, "little") + bytes([1, 0, 0, 0]), 8)
+        print(call(POLL, poll, 1, 5000), poll.raw[6:])
+        got = ctypes.create_string_buffer(100)
+        print(call(READ, fd, got, 100), got.value)
+        print(call(CLOSE, fd), call(CLOSE, fd))
+        u = socket.socket(fileno=call(SOCKET, 2, 2, 0)[0]); u.bind(("127.0.0.1", 0))
+        u.sendto(b"datagram", u.getsockname()); print(u.recv(100))
+        print(call(CLOSE_RANGE, s.fileno(), s.fileno(), 0)); s.detach()
+        print(c.recv(100), call(39)[0] == os.getpid())
+        """
+    )
+
+
+@test
 def forked():
     """A child serves on its parent's listener and datagram socket."""
     both(
