@@ -55,7 +55,7 @@ struct psock {
 // The far socket of a descriptor, or NULL: it is none.
 extern struct psock *_Atomic fari_fds[FD_MAX];
 static inline struct psock *psock_at(int fd) {
-    if ((unsigned)fd >= FD_MAX) {
+    if (fd < 0 || fd >= FD_MAX) {
         return NULL;
     }
     return atomic_load_explicit(&fari_fds[fd], memory_order_acquire);
