@@ -81,11 +81,15 @@ static void take_part(struct far_link *l, uint32_t slot, struct taken *t) {
 }
 
 // A datagram larger than the ring comes in parts: its reader has the socket to
-// itself (RX_BUSY) until it has them all. Far holds the whole already.
+// itself (RX_BUSY) until it has them all. Far holds the whole already; if it
+// dies, t->left says that the rest is lost.
 static void take_rest(struct far_link *l, uint32_t slot, struct taken *t) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
-    while (t->left > 0 && !fari_is_down(l)) {
+    bool more = true;
+    while (t->left > 0 && more) {
+        // Before the look: what was there when far died is still taken.
+        more = !fari_is_down(l);
         fari_lock(l, &s->rx_lock);
         fari_refresh_rx(l, slot);
         bool wait =
@@ -202,6 +206,10 @@ static int32_t try_take(struct far_link *l, uint32_t slot, struct taken *t,
     fari_unlock(l, &s->rx_lock);
     if (t->left > 0) {
         take_rest(l, slot, t);
+    }
+    int result = 0;
+    if (t->left > 0 && fari_over_by_death(l, slot, true, &result)) {
+        n = result;
     }
     return n;
 }

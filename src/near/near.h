@@ -312,8 +312,9 @@ void fari_forget_verdicts(struct far_link *l, uint32_t slot);
 
 // --- stream.c, dgram.c, dgram_rx.c ---
 // Under tx_lock: whether a stream can be written to now. FAR_OK, FAR_EAGAIN (it
-// connects), or the error that send gives.
-int fari_may_send(struct far_link *l, uint32_t slot);
+// connects), or the error that send gives. It is taken only if tell: a call
+// that has sent a part leaves it for the next.
+int fari_may_send(struct far_link *l, uint32_t slot, bool tell);
 // Streams check the handle and pin by themselves; slot is what it named.
 int32_t fari_stream_send(struct far_link *l, uint32_t slot, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags,

@@ -6,18 +6,18 @@
 // near copies the next.
 #define FARI_PART 16384u
 
-int fari_may_send(struct far_link *l, uint32_t slot) {
+int fari_may_send(struct far_link *l, uint32_t slot, bool tell) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t state = fari_state(l, slot);
     if (fari_is_down(l)) {
         fari_lock(l, &l->lock);
         int err = s->flags & FARI_DOWN_TOLD ? FAR_EPIPE : FAR_ECONNRESET;
-        s->flags |= FARI_DOWN_TOLD;
+        s->flags |= tell ? FARI_DOWN_TOLD : 0;
         fari_unlock(l, &l->lock);
         return err;
     }
     if (fari_peek_error(l, slot) != FAR_OK) {
-        int err = fari_take_error(l, slot);
+        int err = tell ? fari_take_error(l, slot) : fari_peek_error(l, slot);
         if (err != FAR_OK) {
             return err;
         }
@@ -93,8 +93,9 @@ static int32_t try_send(struct far_link *l, uint32_t slot, int sock,
     struct rest *r, bool arm) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->tx_lock);
-    int32_t n =
-        fari_is_open(l, slot, sock) ? fari_may_send(l, slot) : FAR_EBADF;
+    int32_t n = fari_is_open(l, slot, sock)
+                    ? fari_may_send(l, slot, r->done == 0)
+                    : FAR_EBADF;
     while (n == FAR_OK && r->len > r->done) {
         n = (int32_t)put(l, slot, r);
         if (n == 0 && (!arm || fari_arm_tx(l, slot) || fari_is_down(l))) {

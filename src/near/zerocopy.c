@@ -30,7 +30,7 @@ static int32_t try_reserve(struct far_link *l, uint32_t slot, void **p,
     size_t want, bool arm) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->tx_lock);
-    int32_t n = fari_may_send(l, slot);
+    int32_t n = fari_may_send(l, slot, true);
     while (n == FAR_OK) {
         fari_refresh_tx(l, slot);
         n = (int32_t)tx_span(l, slot, want);
@@ -86,7 +86,7 @@ int far_send_commit(struct far_link *l, int sock, size_t n) {
     }
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->tx_lock);
-    err = n <= tx_span(l, slot, n) ? fari_may_send(l, slot) : FAR_EINVAL;
+    err = n <= tx_span(l, slot, n) ? fari_may_send(l, slot, true) : FAR_EINVAL;
     if (err == FAR_OK && n > 0) {
         uint32_t old = s->tx_head;
         far_ring_clean(FAR_AT_SEND_COMMIT, fari_tx_ring(l, slot),
