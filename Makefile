@@ -5,6 +5,7 @@
 #   V=1              show commands
 #   SAN=address      with ASan and UBSan, into build/san-address
 #   SAN=thread       with TSan, into build/san-thread
+#   FAULTS=1         with faults to order (ports/faulty), into build/faults
 #   CC=clang         into build/clang
 #   MEMORY=noncoherent   each side with a cache of its own (docs/memory.md),
 #                    into build/noncoherent
@@ -43,7 +44,8 @@ comma := ,
 
 # Each variant has its own tree with bin/, lib/ and test/: no two clobber each
 # other. The compiler's name may carry a path or a wrapper (ccache clang).
-variant := $(if $(SAN),san-$(SAN)) $(MEMORY) $(filter-out gcc cc,$(notdir $(lastword $(CC))))
+variant := $(if $(SAN),san-$(SAN)) $(MEMORY) $(if $(FAULTS),faults) \
+    $(filter-out gcc cc,$(notdir $(lastword $(CC))))
 variant := $(subst $(space),-,$(strip $(variant)))
 B := build$(if $(variant),/$(variant))
 
@@ -84,6 +86,13 @@ ifeq ($(MEMORY),noncoherent)
 LIB_SRC := $(filter-out $(MAP_SRC),$(LIB_SRC)) $(wildcard ports/noncoherent/*.c)
 MAP_SRC := $(wildcard ports/noncoherent/*.c)
 CPPFLAGS += -DFAR_PORT_MEM_H='"ports/noncoherent/mem.h"'
+endif
+# What orders faults stands between our code and memory, port and kernel.
+FAULTY_SRC := $(if $(FAULTS),$(wildcard ports/faulty/*.c))
+ifneq ($(FAULTS),)
+LIB_SRC += $(FAULTY_SRC)
+CPPFLAGS += -DFAR_PORT_MEM_H='"ports/faulty/mem.h"'
+LDFLAGS += @ports/faulty/wraps
 endif
 DAEMON_SRC := $(call no_tests,daemon/*.c)
 TOOLS_SRC := $(call no_tests,tools/*.c)
@@ -180,7 +189,7 @@ $(B)/obj/preload/%.o: DIR_CFLAGS = -fvisibility=hidden -U_FORTIFY_SOURCE
 
 LIB_OBJ := $(call obj,$(LIB_SRC))
 FAR_OBJ := $(call obj,$(filter src/wire/% src/ring/% ports/posix/errno.c \
-    ports/posix/addr.c ports/posix/cmsg.c $(MAP_SRC),$(LIB_SRC)))
+    ports/posix/addr.c ports/posix/cmsg.c $(MAP_SRC) $(FAULTY_SRC),$(LIB_SRC)))
 DAEMON_OBJ := $(call obj,$(DAEMON_SRC))
 TOOLS_OBJ := $(call obj,$(TOOLS_SRC))
 PRELOAD_OBJ := $(call obj,$(PRELOAD_SRC))

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/bell.h"
 #include "daemon/log.h"
 
 static void free_link(struct link *l);
@@ -125,10 +126,7 @@ static void flush(struct link *l) {
     if (!far_msg_publish(&l->evt)) {
         return;
     }
-    uint64_t one = 1;
-    // A full counter rings as well: near has not slept since.
-    ssize_t n = write(l->spec.bell_to_near, &one, sizeof one);
-    (void)n;
+    bell_ring(l->spec.bell_to_near);
     l->count.doorbells++;
 }
 

@@ -14,6 +14,7 @@ test: ## Run the tests (T=pattern: only those whose name matches)
 	@scripts/deps install lint || echo 'going on without: lint will skip'
 	+@$(MAKE) tests-build
 	+@$(MAKE) SAN=address unit
+	+@$(MAKE) FAULTS=1 faults-build
 	+@tests/run $(if $(T),'$(T)')
 
 test-full: ## Run everything at full size, also under ASan, UBSan and TSan
@@ -22,6 +23,8 @@ test-full: ## Run everything at full size, also under ASan, UBSan and TSan
 	+@$(MAKE) SAN=address tests-build
 	+@$(MAKE) SAN=thread tests-build
 	+@$(MAKE) MEMORY=noncoherent tests-build
+	+@$(MAKE) FAULTS=1 faults-build
+	+@$(MAKE) FAULTS=1 SAN=address faults-build
 	+@tests/run --full $(if $(T),'$(T)')
 
 judges: ## Run other people's test suites natively and over a link

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 
 // A port for memory that is not coherent defines FAR_PORT_MEM_H to a header of
 // its own with the same macros. Here: memory is coherent and a doorbell is a
@@ -37,6 +38,13 @@ enum far_at {
     #define FAR_RMB(at)         atomic_thread_fence(memory_order_acquire)
 #endif
 
+// A test build counts every store to shared memory, and can end at any of them
+// or in the middle of a copy; see ports/faulty.
+#ifndef FAR_STEP
+    #define FAR_STEP()                  ((void)0)
+    #define FAR_STORE_BYTES(to, src, n) memcpy(to, src, n)
+#endif
+
 // ThreadSanitizer does not follow fences, so under it the loads and stores of
 // shared words carry the order themselves; the fences stay, for the processor.
 #if defined(__SANITIZE_THREAD__)
@@ -64,6 +72,7 @@ static inline uint32_t far_load(const uint32_t *p) {
         FAR_LOAD_ORDER);
 }
 static inline void far_store(uint32_t *p, uint32_t v) {
+    FAR_STEP();
     atomic_store_explicit((_Atomic uint32_t *)(void *)p, v, FAR_STORE_ORDER);
 }
 

@@ -79,7 +79,9 @@ static void init_rings(struct far_link *l, const struct far_join *j) {
         (struct far_far_ctl *)(void *)line(l, l->lay.far_at);
     uint32_t base = l->lay.index_base;
     // Wake indexes start "behind": far's first look is not owed to a KICK.
+    FAR_STEP();
     near->cmd = (struct far_msg_head){.head = base};
+    FAR_STEP();
     near->evt = (struct far_msg_tail){.tail = base, .wake = base - 1u};
     near->count = (struct far_counters){0};
     far_msg_writer_init(&l->cmd, &near->cmd, &far->cmd, line(l, l->lay.cmd_at),
@@ -87,6 +89,7 @@ static void init_rings(struct far_link *l, const struct far_join *j) {
     far_msg_reader_init(&l->evt, &far->evt, &near->evt, line(l, l->lay.evt_at),
         l->lay.evt_bytes, base);
     memset(fari_near_line(l, 0), 0, (size_t)l->lay.sockets * FAR_LINE);
+    FAR_STEP();
     near->hdr = (struct far_part_header){
         .magic = FAR_WIRE_MAGIC,
         .version = FAR_WIRE_VERSION,

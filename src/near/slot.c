@@ -101,6 +101,7 @@ static void renew(struct far_link *l, uint32_t slot) {
     s->users = 0;
     s->flags = 0;
     struct far_near_line *line = fari_near_line(l, slot);
+    FAR_STEP();
     *line = (struct far_near_line){
         .tx_head = base,
         .rx_tail = base,

@@ -7,9 +7,9 @@
 void far_ring_put(uint8_t *data, uint32_t size, uint32_t pos, const void *src,
     uint32_t n) {
     uint32_t first = far_ring_span(size, pos, n);
-    memcpy(data + (pos & (size - 1u)), src, first);
+    FAR_STORE_BYTES(data + (pos & (size - 1u)), src, first);
     if (n > first) {
-        memcpy(data, (const uint8_t *)src + first, n - first);
+        FAR_STORE_BYTES(data, (const uint8_t *)src + first, n - first);
     }
     far_ring_clean(FAR_AT_RING_PUT, data, size, pos, n);
 }

@@ -1,0 +1,26 @@
+# Programs that provoke failures; they need `FAULTS=1` (ports/faulty).
+# SPDX-License-Identifier: MIT
+
+SWEEP_SRC := $(wildcard tests/sweep/*.c)
+SWEEP := $(B)/test/sweep
+# Linted in the plain build, where the layer is not linked.
+FAULTS_SRC := $(SWEEP_SRC) $(wildcard ports/faulty/*.c)
+
+.PHONY: faults-build sweep
+
+ifneq ($(FAULTS),)
+faults-build: $(FARSOCKD) $(SWEEP)
+
+$(SWEEP): $(call obj,$(SWEEP_SRC)) $(LIB) $(B)/obj/sources
+	$(link)
+
+else
+faults-build:
+	+@$(MAKE) FAULTS=1 faults-build
+endif
+
+-include $(patsubst %.c,$(B)/obj/%.d,$(FAULTS_SRC))
+
+sweep: ## Kill either side at every step of every call (T=call: of one)
+	+@$(MAKE) FAULTS=1 faults-build
+	@FARSOCK_FULL=1 FARSOCK_CALL='$(T)' python3 tests/system/test_sweep.py

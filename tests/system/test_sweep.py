@@ -1,0 +1,51 @@
+#!/usr/bin/python3
+# Either side is killed at every step of every call (tests/sweep).
+# SPDX-License-Identifier: MIT
+# timeout: 2700
+
+import os
+import random
+import subprocess
+import tempfile
+from pathlib import Path
+
+import harness
+from harness import FULL, SANITIZED, TOP, Failed, Namespace, diagnose, main, skip, test
+
+FAULTY = TOP / "build" / "-".join([*([harness.BUILD.name] if SANITIZED else []), "faults"])
+SECONDS = 60 if SANITIZED else 20
+SEED = os.environ.get("FARSOCK_SEED") or str(random.randrange(1 << 31))
+CALL = os.environ.get("FARSOCK_CALL")  # one alone
+harness.CASE_S = 2400 if FULL else 300
+
+
+def sweep(*args):
+    """Run it; its lines."""
+    program = FAULTY / "test/sweep"
+    if not program.exists():
+        skip(f"{program.relative_to(TOP)} is not built")
+    with tempfile.TemporaryDirectory(prefix="farsock-sweep-") as folder:
+        with Namespace(loopback=True).inside():
+            done = subprocess.run(
+                [program, FAULTY / "bin/farsockd", Path(folder) / "link", *args],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
+    diagnose("\n".join(line.removeprefix("# ") for line in done.stdout.splitlines()))
+    if done.returncode:
+        raise Failed(f"sweep {' '.join(args)} ended with {done.returncode}")
+
+
+@test
+def killed_anywhere():
+    """Either side killed at a step of a call: nothing hangs, leaks or is lost."""
+    if FULL and not SANITIZED:
+        sweep("all", SEED, *([CALL] if CALL else []))
+    else:
+        sweep(str(SECONDS), SEED)
+
+
+if __name__ == "__main__":
+    main()
