@@ -32,6 +32,8 @@ struct key {
     uint32_t preset;
 };
 
+#define SECTION_MAX 50 // what inih keeps of a section's name
+
 #define AT(field) offsetof(struct config, field)
 
 // clang-format off
@@ -65,6 +67,10 @@ void config_init(struct config *c) {
             *field(c, &keys[i]) = keys[i].preset;
         }
     }
+}
+
+void config_free(struct config *c) {
+    policy_free(&c->policy);
 }
 
 // --- Values ---
@@ -203,6 +209,12 @@ __attribute__((format(printf, 2, 3))) static void complain(struct reading *r,
     va_end(args);
 }
 
+// "policy", or "policy NAME".
+static bool is_policy(const char *name) {
+    return strncmp(name, "policy", 6) == 0 &&
+           (name[6] == '\0' || name[6] == ' ');
+}
+
 static bool section_is_known(const char *name, size_t len) {
     for (size_t i = 0; i < KEYS; i++) {
         if (strlen(keys[i].section) == len &&
@@ -215,8 +227,16 @@ static bool section_is_known(const char *name, size_t len) {
 
 static void check_section(struct reading *r, const char *text) {
     size_t len = strcspn(text + 1, "]\n");
+    char name[SECTION_MAX + 1];
+    snprintf(name, sizeof name, "%.*s", (int)len, text + 1);
     if (text[1 + len] != ']') {
         complain(r, "a section without its ]");
+    } else if (is_policy(name) && len < SECTION_MAX) {
+        char reason[CONFIG_REASON];
+        if (policy_section(&r->config->policy, name, reason, sizeof reason) <
+            0) {
+            complain(r, "%s", reason);
+        }
     } else if (!section_is_known(text + 1, len)) {
         complain(r, "unknown section [%.*s]", (int)len, text + 1);
     }
@@ -246,10 +266,17 @@ static char *read_line(char *text, int room, void *stream) {
 static int take_key(void *user, const char *section, const char *name,
     const char *value) {
     struct reading *r = user;
+    char reason[CONFIG_REASON];
+    if (is_policy(section)) {
+        if (policy_set_key(&r->config->policy, name, value, (uint32_t)r->line,
+                reason, sizeof reason) < 0) {
+            complain(r, "%s", reason);
+        }
+        return !r->is_wrong;
+    }
     for (size_t i = 0; i < KEYS; i++) {
         if (strcmp(section, keys[i].section) == 0 &&
             strcmp(name, keys[i].name) == 0) {
-            char reason[CONFIG_REASON];
             if (set_value(r->config, &keys[i], value, reason, sizeof(reason))) {
                 complain(r, "%s", reason);
             }
@@ -356,4 +383,5 @@ void config_print(const struct config *c, FILE *out) {
             fprintf(out, "link = %s\n", c->link[n]);
         }
     }
+    policy_print(&c->policy, out);
 }

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "daemon/policy.h"
+
 #define CONFIG_LINKS  16  // listening paths
 #define CONFIG_TEXT   128 // bytes of a path, more than a socket can have
 #define CONFIG_REASON 400 // bytes of a line that says what is wrong
@@ -32,11 +34,16 @@ struct config {
     uint32_t ivshmem_sockets;
     uint32_t ivshmem_tags;
 
+    struct policy_set policy;
+
     uint64_t given; // bit i: key i of the table was in the file
 };
 
 // The defaults.
 void config_init(struct config *c);
+
+// Frees what config_read() allocated.
+void config_free(struct config *c);
 
 // Reads an INI file over c. 0, or -1 and one line "FILE:LINE: what is wrong" in
 // reason; c is then of no use.

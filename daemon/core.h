@@ -20,6 +20,7 @@
 // Peer to near. One wake-up of near for so much: at 64 KiB reading was 8 %
 // slower on one core, at 256 KiB no faster.
 #define TURN_RX_BYTES  (128u * 1024u)
+#define TURN_ACCEPTS   16u            // connections that the policy refuses
 #define TURN_DATAGRAMS 64u            // the same
 #define TURN_LINK      (512u * 1024u) // of all sockets of a link
 
@@ -55,6 +56,8 @@ static inline void node_append(struct node *list, struct node *n) {
 // --- Engine (engine.c) ---
 
 struct resolver;
+struct policy;
+struct policy_set;
 
 struct engine {
     int epoll_fd;
@@ -73,6 +76,7 @@ struct engine {
     uint32_t last_link_id;
     struct engine_totals total;
     struct resolver *resolver;
+    struct policy_set *policies; // NULL: none
     struct watch route_watch;
     int route_fd; // -1: no rtnetlink here
 };
@@ -122,6 +126,8 @@ struct link {
     uint32_t lookups;
     uint32_t violations;
     uint32_t verdict_epoch;
+    struct policy *policy; // NULL: everything is allowed
+    uint32_t policy_epoch;
     uint64_t orphan_bytes;
     struct far_counters count;
     bool evt_dirty; // put, not yet published
@@ -219,6 +225,10 @@ struct sock {
     bool closing;      // near has closed
     bool abort;        // close with RST
     bool linger_wait;  // all sent; waits for the peer to have it
+
+    uint8_t policy_proto; // enum policy_proto
+    bool policy_void;     // a listener that newer rules forbid
+    uint32_t policy_seen; // the link's policy_epoch, when last looked at
 
     int shut_how; // protocol number of a SHUTDOWN that waits for the ring
     bool shut_waits;
@@ -369,6 +379,9 @@ void resolver_cancel(struct link *l, uint32_t tag);
 void resolver_forget_link(struct link *l);
 
 // --- Routes (route.c) ---
+
+// What near has learned about the fate of datagrams is void.
+void link_forget_verdicts(struct link *l);
 
 // Watches rtnetlink; without it (no netlink here) nothing is told.
 void route_open(struct engine *e);

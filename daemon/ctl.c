@@ -12,7 +12,13 @@
 #include "daemon/text.h"
 #include "farsock/proto.h"
 
-enum stage { STAGE_DAEMON, STAGE_LINK, STAGE_REQUESTS, STAGE_SOCKETS };
+enum stage {
+    STAGE_DAEMON,
+    STAGE_RULES,
+    STAGE_LINK,
+    STAGE_REQUESTS,
+    STAGE_SOCKETS
+};
 
 // Where the text goes. Never overflows: a piece starts only with room for it.
 struct out {
@@ -69,7 +75,22 @@ static void dump_link(const struct link_info *i, struct out *o) {
         i->requests);
     dump_counters(o, &i->near);
     dump_counters(o, &i->far);
-    put(o, "\t%u\t%" PRIu64 "\n", i->violations, i->orphan_bytes);
+    put(o, "\t%u\t%" PRIu64 "\t%s%s\n", i->violations, i->orphan_bytes,
+        i->policy == NULL    ? "-"
+        : *i->policy == '\0' ? "policy"
+                             : "policy ",
+        i->policy == NULL ? "" : i->policy);
+}
+
+static void dump_rule(const struct policy *p, const struct policy_rule *r,
+    struct out *o) {
+    put(o, "rule\tpolicy%s%s", p->name[0] != '\0' ? " " : "", p->name);
+    if (r != NULL) {
+        put(o, "\t%u\t%" PRIu64 "\t%s\n", r->line, r->count.hits, r->text);
+    } else {
+        put(o, "\t0\t%" PRIu64 "\tdefault %s\n", p->count.hits,
+            p->allow ? "allow" : "deny");
+    }
 }
 
 static void dump_request(uint32_t link, const struct req_info *r,
@@ -151,6 +172,19 @@ static void show_daemon(struct ctl *c, struct out *o) {
     for (uint32_t i = 0; i < c->config->links; i++) {
         put(o, "listens at %s\n", c->config->link[i]);
     }
+}
+
+static void show_rule(const struct policy *p, const struct policy_rule *r,
+    struct out *o) {
+    bool first = r == p->rules;
+    if (first) {
+        put(o, "policy%s%s:\n", p->name[0] != '\0' ? " " : "", p->name);
+    }
+    put(o, "  %10" PRIu64 "  %s%s\n", r != NULL ? r->count.hits : p->count.hits,
+        r != NULL ? "" : "default ",
+        r != NULL  ? r->text
+        : p->allow ? "allow"
+                   : "deny");
 }
 
 static void show_counters(struct out *o, const char *who,
@@ -258,7 +292,19 @@ static void piece_daemon(struct ctl *c, struct out *o) {
     } else {
         show_daemon(c, o);
     }
-    c->stage = STAGE_LINK;
+    c->stage = STAGE_RULES;
+}
+
+static void piece_rule(struct ctl *c, struct out *o) {
+    const struct policy *p;
+    const struct policy_rule *r;
+    if (!policy_row(&c->config->policy, c->rule++, &p, &r)) {
+        c->stage = STAGE_LINK;
+    } else if (c->dump) {
+        dump_rule(p, r, o);
+    } else {
+        show_rule(p, r, o);
+    }
 }
 
 static bool piece_link(struct ctl *c, struct out *o) {
@@ -327,6 +373,8 @@ size_t ctl_fill(struct ctl *c, char *text, size_t room) {
     while (o.room - o.len >= CTL_ROOM_MIN) {
         if (c->stage == STAGE_DAEMON) {
             piece_daemon(c, &o);
+        } else if (c->stage == STAGE_RULES) {
+            piece_rule(c, &o);
         } else if (c->stage > STAGE_LINK) {
             piece_of_link(c, &o);
         } else if (!piece_link(c, &o)) {

@@ -20,6 +20,7 @@ struct ctl {
     bool dump;           // for programs: tab-separated
 
     int stage;
+    uint32_t rule; // row of the policy to go on with
     uint32_t link; // id of the last one begun
     uint32_t next; // tag or slot to go on with
     bool headed;   // the table of this link's sockets has its heading

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/gate.h"
 #include "daemon/translate.h"
 #include "farsock/posix.h"
 #include "farsock/proto.h"
@@ -135,6 +136,10 @@ static int32_t send_iov(struct sock *s, const struct outgoing *o,
         m.msg_control = control;
         m.msg_controllen = sizeof control;
         far_posix_ctl_out(&m, o->ctl, o->ctl_len);
+    }
+    int refused = gate_send(s, &m);
+    if (refused) {
+        return -refused;
     }
     ssize_t n;
     do {
@@ -382,6 +387,8 @@ static void put_head(struct sock *s, uint32_t len, const struct incoming *in) {
     s->rx_head += RX_HEAD + in->ctl_len;
 }
 
+enum { REFUSED = -2 }; // by the policy
+
 // Control data takes at most room bytes of the record.
 static long recv_iov(struct sock *s, struct iovec *iov, int count,
     struct incoming *in, uint32_t room) {
@@ -399,6 +406,9 @@ static long recv_iov(struct sock *s, struct iovec *iov, int count,
     do {
         n = recvmsg(s->fd, &m, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
+    if (n >= 0 && !gate_receive(s, &sa, m.msg_namelen)) {
+        return REFUSED;
+    }
     if (n >= 0) {
         bool cut = false;
         far_addr_of(&sa, m.msg_namelen, &in->from);
@@ -411,7 +421,10 @@ static long recv_iov(struct sock *s, struct iovec *iov, int count,
     return n;
 }
 
-static void recv_failed(struct sock *s) {
+static void recv_failed(struct sock *s, long n) {
+    if (n == REFUSED) {
+        return; // taken, and nobody's: the next one
+    }
     if (errno == EAGAIN) {
         s->rx_ready = false;
     } else {
@@ -433,7 +446,7 @@ static uint32_t recv_to_ring(struct sock *s, uint32_t len) {
     int count = ring_iov(s->rx, s->rx_size, s->rx_head + head, len, iov);
     long n = recv_iov(s, iov, count, &in, ctl_gap(s));
     if (n < 0) {
-        recv_failed(s);
+        recv_failed(s, n);
         return 0;
     }
     far_ring_clean(FAR_AT_FAR_DGRAM_RECV, s->rx, s->rx_size, s->rx_head + head,
@@ -477,7 +490,7 @@ static uint32_t recv_to_part(struct sock *s) {
     struct iovec iov = {p->buf, FAR_DGRAM_MAX};
     long n = recv_iov(s, &iov, 1, &in, ctl_gap(s));
     if (n < 0) {
-        recv_failed(s);
+        recv_failed(s, n);
         return 0;
     }
     put_head(s, (uint32_t)n, &in);
@@ -497,7 +510,7 @@ static uint32_t recv_one(struct sock *s) {
     }
     ssize_t len = recv(s->fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
     if (len < 0) {
-        recv_failed(s);
+        recv_failed(s, len);
         return 0;
     }
     uint32_t need = RX_HEAD + ctl_gap(s) + FAR_ALIGN8((uint32_t)len);

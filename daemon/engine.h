@@ -86,6 +86,14 @@ void engine_link_drop(struct link *l);
 // Ends it without sending what is left. why: for the log.
 void engine_link_abort(struct link *l, const char *why);
 
+// --- Policy ---
+
+struct policy_set;
+
+// The rules for links that are there and that come, NULL: none. Stays the
+// caller's, and in use until the next call.
+void engine_set_policy(struct engine *e, struct policy_set *set);
+
 // --- What is there, for show and dump: values, valid now ---
 
 // Of all links and sockets since the start, also those that are gone.
@@ -109,6 +117,7 @@ struct link_info {
     uint32_t requests;     // not yet answered
     uint32_t violations;   // broken rules of the protocol so far
     uint64_t orphan_bytes; // of closed sockets, not yet sent
+    const char *policy;    // name of its section, NULL: there is none
     bool draining;         // near is gone, its data is still being sent
 };
 

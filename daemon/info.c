@@ -8,6 +8,7 @@
 
 #include <linux/sockios.h>
 
+#include "daemon/policy.h"
 #include "daemon/translate.h"
 #include "farsock/proto.h"
 
@@ -46,6 +47,7 @@ void link_get_info(struct link *l, struct link_info *out) {
         .requests = l->requests,
         .violations = l->violations,
         .orphan_bytes = l->orphan_bytes,
+        .policy = l->policy ? l->policy->name : NULL,
         .draining = l->dead,
     };
     snprintf(out->name, sizeof out->name, "%s", l->spec.name);

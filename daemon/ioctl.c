@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 
+#include "daemon/gate.h"
 #include "daemon/translate.h"
 #include "farsock/posix.h"
 #include "farsock/proto.h"
@@ -94,6 +95,10 @@ int32_t ioctl_do(struct sock *s, uint32_t request, struct far_ifreq *arg) {
             return FAR_EBADF;
         }
         if (requests[i].out != NUMBER) {
+            int32_t refused = far_errno(gate_interfaces(s->link));
+            if (refused != FAR_OK) {
+                return refused;
+            }
             return do_interface(s, arg, requests[i].host, requests[i].out);
         }
         int value = 0;

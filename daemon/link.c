@@ -9,6 +9,7 @@
 
 #include "daemon/bell.h"
 #include "daemon/log.h"
+#include "daemon/policy.h"
 
 static void free_link(struct link *l);
 
@@ -273,6 +274,22 @@ void engine_link_abort(struct link *l, const char *why) {
 
 // --- Life ---
 
+static void set_policy(struct link *l) {
+    struct policy_set *set = l->engine->policies;
+    l->policy =
+        set ? policy_find(set, l->spec.name, l->spec.uid, l->spec.gid) : NULL;
+    l->policy_epoch++;
+}
+
+void engine_set_policy(struct engine *e, struct policy_set *set) {
+    e->policies = set;
+    for (struct node *n = e->links.next; n != &e->links; n = n->next) {
+        struct link *l = OF(n, struct link, all);
+        set_policy(l);
+        link_forget_verdicts(l);
+    }
+}
+
 static void init_far_part(struct link *l) {
     uint32_t base = l->layout.index_base;
     struct far_far_ctl *far = l->far;
@@ -354,6 +371,7 @@ struct link *engine_link_new(struct engine *e, const struct link_spec *spec) {
         return NULL;
     }
     init_far_part(l);
+    set_policy(l);
     l->id = ++e->last_link_id;
     node_append(&e->links, &l->all);
     return l;

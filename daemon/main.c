@@ -19,17 +19,21 @@
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
+#include "daemon/reload.h"
 #include "daemon/place.h"
 
 enum { EXIT_USAGE = 2 };
 
+struct server;
+
 struct signals {
     struct watch watch;
-    struct engine *engine;
+    struct server *server;
     int fd;
 };
 
 struct server {
+    struct options options;
     struct config config;
     size_t count;
     struct place places[CONFIG_LINKS];
@@ -121,13 +125,12 @@ static void signal_ready(struct watch *watch, uint32_t events) {
     (void)events;
     while (read(s->fd, &info, sizeof(info)) == sizeof(info)) {
         if (info.ssi_signo == SIGHUP) {
-            far_log(FAR_LOG_WARN, "SIGHUP: this version cannot reload, "
-                                  "restart to read the configuration");
+            reload(&s->server->config, &s->server->options, s->server->engine);
             continue;
         }
         far_log(FAR_LOG_INFO, "stopping: %s",
             info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
-        engine_stop(s->engine);
+        engine_stop(s->server->engine);
     }
 }
 
@@ -157,7 +160,8 @@ static int start(struct server *v) {
     if (v->engine == NULL) {
         return -1;
     }
-    v->signals.engine = v->engine;
+    engine_set_policy(v->engine, &v->config.policy);
+    v->signals.server = v;
     if (engine_watch(v->engine, &v->signals.watch, v->signals.fd, EPOLLIN) <
         0) {
         return -1;
@@ -223,6 +227,21 @@ static int serve(struct server *v) {
     return status;
 }
 
+static int finish_output(void);
+
+static int check_config(struct config *c, const char *call) {
+    char reason[CONFIG_REASON];
+    struct policy_query q;
+    if (call == NULL) {
+        config_print(c, stdout);
+    } else if (policy_parse_query(&q, call, reason, sizeof reason) < 0) {
+        return refuse(reason, EXIT_USAGE);
+    } else {
+        policy_explain(&c->policy, &q, stdout);
+    }
+    return finish_output();
+}
+
 static int finish_output(void) {
     return fflush(stdout) == 0 ? EXIT_SUCCESS
                                : refuse(strerror(errno), EXIT_FAILURE);
@@ -230,28 +249,27 @@ static int finish_output(void) {
 
 int main(int argc, char **argv) {
     static struct server server;
-    struct options o;
+    struct options *o = &server.options;
     char reason[CONFIG_REASON];
-    if (options_parse(&o, argc, argv, reason, sizeof(reason)) < 0) {
+    if (options_parse(o, argc, argv, reason, sizeof(reason)) < 0) {
         return refuse(reason, EXIT_USAGE);
     }
-    if (o.action == ACTION_HELP || o.action == ACTION_VERSION) {
-        fputs(o.action == ACTION_HELP ? options_help
-                                      : "farsockd " FARSOCK_VERSION "\n",
+    if (o->action == ACTION_HELP || o->action == ACTION_VERSION) {
+        fputs(o->action == ACTION_HELP ? options_help
+                                       : "farsockd " FARSOCK_VERSION "\n",
             stdout);
         return finish_output();
     }
     config_init(&server.config);
-    if (o.config != NULL &&
-        config_read(&server.config, o.config, reason, sizeof(reason)) < 0) {
+    if (o->config != NULL &&
+        config_read(&server.config, o->config, reason, sizeof(reason)) < 0) {
         return refuse(reason, EXIT_FAILURE);
     }
-    if (options_apply(&o, &server.config, reason, sizeof(reason)) < 0) {
+    if (options_apply(o, &server.config, reason, sizeof(reason)) < 0) {
         return refuse(reason, EXIT_USAGE);
     }
-    if (o.action == ACTION_CHECK) {
-        config_print(&server.config, stdout);
-        return finish_output();
+    if (o->action == ACTION_CHECK) {
+        return check_config(&server.config, o->explain);
     }
     far_log_limit((enum far_log_level)server.config.log_level);
     return serve(&server);

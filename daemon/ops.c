@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/gate.h"
 #include "daemon/translate.h"
 #include "farsock/proto.h"
 
@@ -62,7 +63,7 @@ static int refuse_type(int family, const struct far_req_socket *req) {
     return -1;
 }
 
-static int open_socket(const struct far_req_socket *req) {
+static int open_socket(struct link *l, const struct far_req_socket *req) {
     int family = host_family(req->family);
     if (family != AF_INET && family != AF_INET6) {
         errno = req->type & ~SOCK_TYPES ? EINVAL : EAFNOSUPPORT;
@@ -71,6 +72,11 @@ static int open_socket(const struct far_req_socket *req) {
     int type = host_socktype(req->type);
     if (type <= 0) {
         return refuse_type(family, req);
+    }
+    int refused = gate_socket(l, type, (int)req->proto);
+    if (refused) {
+        errno = refused;
+        return -1;
     }
     return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, (int)req->proto);
 }
@@ -83,7 +89,7 @@ static void op_socket(struct request *q) {
         reply(q, err);
         return;
     }
-    int fd = open_socket(&req);
+    int fd = open_socket(q->link, &req);
     if (fd < 0) {
         reply(q, far_errno(errno));
         return;
@@ -98,12 +104,33 @@ static void op_socket(struct request *q) {
     reply(q, FAR_OK);
 }
 
+// As a refused connection: it is over for its peer, and nothing was here.
+static void turn_away(int fd) {
+    struct linger rst = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof rst);
+    close(fd);
+}
+
 // accept4() knows the peer also of a connection that is over already.
-static int accept_one(int listener, struct far_rep_accept *rep) {
+static int accept_allowed(struct sock *listener, struct sockaddr_storage *sa,
+    socklen_t *len) {
+    for (uint32_t i = 0; i < TURN_ACCEPTS; i++) {
+        *len = sizeof *sa;
+        int fd = accept4(listener->fd, (struct sockaddr *)sa, len,
+            SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 || gate_accept(listener, sa, *len)) {
+            return fd;
+        }
+        turn_away(fd);
+    }
+    errno = EAGAIN; // near finds FAR_ST_ACCEPT again and asks for more
+    return -1;
+}
+
+static int accept_one(struct sock *listener, struct far_rep_accept *rep) {
     struct sockaddr_storage sa;
-    socklen_t len = sizeof sa;
-    int fd = accept4(listener, (struct sockaddr *)&sa, &len,
-        SOCK_NONBLOCK | SOCK_CLOEXEC);
+    socklen_t len;
+    int fd = accept_allowed(listener, &sa, &len);
     if (fd < 0) {
         return -1;
     }
@@ -143,7 +170,7 @@ static void op_accept(struct request *q) {
         return;
     }
     struct far_rep_accept rep;
-    int fd = accept_one(s->fd, &rep);
+    int fd = accept_one(s, &rep);
     err = fd < 0 ? far_errno(errno) : FAR_OK;
     // Clears FAR_ST_ACCEPT when the kernel has no more. A connection that comes
     // after this look is a new edge.
@@ -162,7 +189,10 @@ static void op_bind(struct request *q) {
     struct sockaddr_storage sa;
     memcpy(&req, q->payload, sizeof req);
     socklen_t len = host_addr(&req.addr, &sa);
-    int32_t r = far_result(bind(q->sock->fd, (struct sockaddr *)&sa, len));
+    int32_t r = far_errno(gate_bind(q->sock, &sa, len));
+    if (r == FAR_OK) {
+        r = far_result(bind(q->sock->fd, (struct sockaddr *)&sa, len));
+    }
     publish_and_reply(q, r, NULL, 0);
 }
 
@@ -190,12 +220,18 @@ static void op_connect(struct request *q) {
     struct sock *s = q->sock;
     memcpy(&req, q->payload, sizeof req);
     socklen_t len = host_addr(&req.addr, &sa);
+    int32_t refused = far_errno(gate_connect(s, &sa, len));
+    if (refused != FAR_OK) {
+        reply(q, refused);
+        return;
+    }
     int32_t r = far_result(connect(s->fd, (struct sockaddr *)&sa, len));
     if (s->type == FAR_SOCK_STREAM) {
         stream_connecting(s, r, req.addr.family == FAR_AF_UNSPEC);
     } else {
         s->connected =
             r == FAR_OK ? req.addr.family != FAR_AF_UNSPEC : s->connected;
+        s->policy_seen = s->link->policy_epoch;
         s->verdict++;
         s->dirty = true;
         sock_refresh(s);
@@ -206,7 +242,10 @@ static void op_connect(struct request *q) {
 static void op_listen(struct request *q) {
     struct far_req_listen req;
     memcpy(&req, q->payload, sizeof req);
-    int32_t r = far_result(listen(q->sock->fd, req.backlog));
+    int32_t r = far_errno(gate_listen(q->sock));
+    if (r == FAR_OK) {
+        r = far_result(listen(q->sock->fd, req.backlog));
+    }
     if (r == FAR_OK) {
         sock_set_state(q->sock, FAR_ST_LISTENING, 0);
         sock_refresh(q->sock);
@@ -337,6 +376,9 @@ static void op_adopt(struct request *q) {
     int32_t fd = token_adopt(q->link, &state);
     int32_t err = check_place(q->link, q->msg->sock, &req.rings);
     err = fd < 0 ? fd : err;
+    if (err == FAR_OK) {
+        err = far_errno(gate_adopt(q->link, fd));
+    }
     struct sock *s = NULL;
     if (err == FAR_OK) {
         s = sock_new(q->link, q->msg->sock, &req.rings, fd, req.family,
@@ -350,6 +392,7 @@ static void op_adopt(struct request *q) {
         reply(q, err);
         return;
     }
+    s->policy_proto = (uint8_t)gate_proto_of(fd); // whatever near called it
     s->connected = is_connected(fd);
     sock_set_state(s, state, 0);
     sock_refresh(s);
@@ -401,7 +444,10 @@ static void op_cancel(struct link *l, uint32_t tag) {
 static void op_getifaddrs(struct request *q) {
     struct far_ifaddr *entries = NULL;
     uint32_t len = 0;
-    int32_t r = ioctl_ifaddrs(&entries, &len);
+    int32_t r = far_errno(gate_interfaces(q->link));
+    if (r == FAR_OK) {
+        r = ioctl_ifaddrs(&entries, &len);
+    }
     link_reply(q->link, q->msg->tag, r, entries, len);
     free(entries);
 }
@@ -409,7 +455,10 @@ static void op_getifaddrs(struct request *q) {
 static void op_ifname(struct request *q) {
     struct far_req_ifname req;
     memcpy(&req, q->payload, sizeof req);
-    int32_t r = ioctl_ifname(&req);
+    int32_t r = far_errno(gate_interfaces(q->link));
+    if (r == FAR_OK) {
+        r = ioctl_ifname(&req);
+    }
     link_reply(q->link, q->msg->tag, r, &req, r >= 0 ? sizeof req : 0);
 }
 

@@ -17,6 +17,9 @@ const char options_help[] =
     "                     that can be made\n"
     "  --config FILE      read FILE, see farsockd.conf(5)\n"
     "  --check-config     print what was understood and end\n"
+    "  --explain CALL     with --check-config: say what the rules say of it, "
+    "as\n"
+    "                     \"connect tcp 192.0.2.1:80\"; see farsockd.conf(5)\n"
     "  --log-level LEVEL  error, warn, info (default) or debug\n"
     "  --help             print this and end\n"
     "  --version          print the version and end\n"
@@ -27,6 +30,7 @@ enum option_id {
     ID_LINK = 256,
     ID_CONFIG,
     ID_CHECK,
+    ID_EXPLAIN,
     ID_LEVEL,
     ID_HELP,
     ID_VER
@@ -36,6 +40,7 @@ static const struct option table[] = {
     {"link", required_argument, NULL, ID_LINK},
     {"config", required_argument, NULL, ID_CONFIG},
     {"check-config", no_argument, NULL, ID_CHECK},
+    {"explain", required_argument, NULL, ID_EXPLAIN},
     {"log-level", required_argument, NULL, ID_LEVEL},
     {"help", no_argument, NULL, ID_HELP},
     {"version", no_argument, NULL, ID_VER},
@@ -79,6 +84,9 @@ static int take(struct options *o, int id, char *reason, size_t len) {
                 return -1;
             }
             o->config = optarg;
+            return 0;
+        case ID_EXPLAIN:
+            o->explain = optarg;
             return 0;
         case ID_CHECK:
             set_action(o, ACTION_CHECK);
@@ -128,6 +136,10 @@ int options_parse(struct options *o, int argc, char **argv, char *reason,
     if (optind < argc) {
         snprintf(reason, reason_len, "unexpected \"%.100s\" (try --help)",
             argv[optind]);
+        return -1;
+    }
+    if (o->explain != NULL && o->action == ACTION_SERVE) {
+        snprintf(reason, reason_len, "--explain needs --check-config");
         return -1;
     }
     return 0;

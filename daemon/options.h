@@ -13,6 +13,7 @@ struct options {
     enum action action;
     const char *config; // file, or NULL
     const char *links[CONFIG_LINKS];
+    const char *explain; // with ACTION_CHECK: a call, or NULL
     size_t link_count;
     int log_level; // -1: not given
 };

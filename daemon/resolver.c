@@ -13,6 +13,7 @@
 
 #include <sys/eventfd.h>
 
+#include "daemon/gate.h"
 #include "daemon/translate.h"
 #include "farsock/proto.h"
 
@@ -306,6 +307,20 @@ static bool take_question(struct lookup *k, const struct far_msg *m,
            take_string(&at, end, k->req.gai.service_len, &to, &k->service);
 }
 
+// By the policy. A name that must not be asked for is as one that is not there.
+static bool may_ask(struct link *l, struct lookup *k) {
+    if (k->op == FAR_OP_GETADDRINFO) {
+        return gate_lookup(l, k->host);
+    }
+    struct sockaddr_storage sa;
+    socklen_t len = host_addr(&k->req.gni.addr, &sa);
+    if ((k->req.gni.flags & FAR_NI_NUMERICHOST) || gate_reverse(l, &sa, len)) {
+        return true;
+    }
+    k->req.gni.flags |= FAR_NI_NUMERICHOST;
+    return !(k->req.gni.flags & FAR_NI_NAMEREQD);
+}
+
 static uint32_t most_lookups(const struct link *l) {
     uint32_t half = (l->layout.tags + 1u) / 2u;
     uint32_t most = l->spec.max_lookups;
@@ -330,6 +345,11 @@ void resolver_ask(struct link *l, uint32_t tag, const struct far_msg *m,
     if (!take_question(k, m, payload)) {
         free(k);
         link_reply(l, tag, FAR_EAI_NONAME, NULL, 0);
+        return;
+    }
+    if (!may_ask(l, k)) {
+        free(k);
+        link_reply(l, tag, FAR_EAI_FAIL, NULL, 0);
         return;
     }
     k->link = l;

@@ -10,6 +10,12 @@
 
 #include "daemon/log.h"
 
+void link_forget_verdicts(struct link *l) {
+    uint32_t epoch = ++l->verdict_epoch;
+    far_store(&l->far->verdict_epoch, epoch);
+    FAR_CLEAN(FAR_AT_FAR_VERDICT, &l->far->verdict_epoch, FAR_LINE);
+}
+
 static void route_ready(struct watch *w, uint32_t events) {
     struct engine *e = OF(w, struct engine, route_watch);
     char drop[8192];
@@ -18,10 +24,7 @@ static void route_ready(struct watch *w, uint32_t events) {
     while (recv(e->route_fd, drop, sizeof drop, MSG_DONTWAIT) > 0) {
     }
     for (struct node *n = e->links.next; n != &e->links; n = n->next) {
-        struct link *l = OF(n, struct link, all);
-        uint32_t epoch = ++l->verdict_epoch;
-        far_store(&l->far->verdict_epoch, epoch);
-        FAR_CLEAN(FAR_AT_FAR_VERDICT, &l->far->verdict_epoch, FAR_LINE);
+        link_forget_verdicts(OF(n, struct link, all));
     }
 }
 

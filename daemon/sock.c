@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "daemon/gate.h"
 #include "daemon/log.h"
 #include "daemon/translate.h"
 #include "farsock/proto.h"
@@ -419,6 +420,8 @@ struct sock *sock_new(struct link *l, uint32_t slot,
     s->type = type;
     s->proto = proto;
     s->rcvlowat = 1;
+    s->policy_proto = (uint8_t)gate_proto(host_socktype(type), (int)proto);
+    s->policy_seen = l->policy_epoch;
     node_init(&s->run);
     node_init(&s->linger);
     place_rings(s, rings);

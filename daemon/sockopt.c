@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 
+#include "daemon/gate.h"
 #include "daemon/translate.h"
 #include "farsock/proto.h"
 
@@ -128,6 +129,10 @@ int32_t opt_set(struct sock *s, int32_t level, int32_t opt, const void *val,
     }
     if (is_sol(level, opt, FAR_SO_RCVLOWAT)) {
         return set_rcvlowat(s, val, len);
+    }
+    int refused = gate_option(s, host_level, host_name, val, len);
+    if (refused) {
+        return far_errno(refused);
     }
     if (setsockopt(s->fd, host_level, host_name, val, len) < 0) {
         return far_errno(errno);

@@ -567,7 +567,10 @@ static void call_getpeername(struct call *c) {
 
 // LEVEL OPTION NUMBER...: as many 32-bit numbers as are given.
 static void call_setopt(struct call *c) {
-    int32_t val[4] = {number(c, 4), number(c, 5), number(c, 6), number(c, 7)};
+    int32_t val[8];
+    for (int i = 0; i < 8; i++) {
+        val[i] = number(c, 4 + i);
+    }
     size_t len = sizeof val[0] * (size_t)(c->count > 4 ? c->count - 4 : 0);
     answer(c, net->setopt(sock(c)->sock, number(c, 2), number(c, 3), val, len),
         "");
