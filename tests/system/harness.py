@@ -316,8 +316,10 @@ class Child:
 
     @property
     def stderr(self):
-        self.errors.seek(0)
-        return self.errors.read().decode(errors="replace").strip()
+        # Not by seeking: the place is the child's, too, who may write meanwhile.
+        fd = self.errors.fileno()
+        text = os.pread(fd, os.fstat(fd).st_size, 0)
+        return text.decode(errors="replace").strip()
 
     def _check_reports(self):
         if REPORT.search(self.stderr):
