@@ -15,6 +15,7 @@
 #define DEFAULT_THREADS      4u
 #define DEFAULT_ORPHANS      (256ull << 20)
 #define DEFAULT_LINK_ORPHANS (16ull << 20)
+#define DEFAULT_TOKENS       4096u
 
 uint64_t now_ns(void) {
     struct timespec ts;
@@ -87,6 +88,9 @@ struct engine *engine_new(const struct engine_config *config) {
     }
     if (!e->config.orphan_link_bytes) {
         e->config.orphan_link_bytes = DEFAULT_LINK_ORPHANS;
+    }
+    if (!e->config.user_tokens) {
+        e->config.user_tokens = DEFAULT_TOKENS;
     }
     e->epoll_fd = e->stop_fd = e->route_fd = -1;
     node_init(&e->links);
@@ -170,8 +174,8 @@ static void serve_deadlines(struct engine *e) {
     }
 }
 
-static int wait_events(struct engine *e) {
-    int ms = node_is_alone(&e->busy) ? next_deadline(e) : 0;
+static int wait_events(struct engine *e, bool sleep) {
+    int ms = sleep && node_is_alone(&e->busy) ? next_deadline(e) : 0;
     int n = epoll_wait(e->epoll_fd, e->events, TURN_EVENTS, ms);
     if (n < 0) {
         return errno == EINTR ? 0 : -1;
@@ -208,13 +212,20 @@ static void serve_links(struct engine *e) {
     }
 }
 
+int engine_turn(struct engine *e, bool sleep) {
+    if (wait_events(e, sleep) < 0) {
+        return -1;
+    }
+    serve_deadlines(e);
+    serve_links(e);
+    return 0;
+}
+
 int engine_run(struct engine *e) {
     while (!e->stop) {
-        if (wait_events(e) < 0) {
+        if (engine_turn(e, true) < 0) {
             return -1;
         }
-        serve_deadlines(e);
-        serve_links(e);
     }
     return 0;
 }

@@ -20,6 +20,7 @@ struct engine_config {
     unsigned resolver_threads;  // 0: 4
     uint64_t orphan_bytes;      // kept for closed sockets; 0: 256 MiB
     uint64_t orphan_link_bytes; // the same per link; 0: 16 MiB
+    uint32_t user_tokens;       // sockets shared by one user; 0: 4096
 };
 
 // NULL with errno set.
@@ -30,6 +31,9 @@ void engine_free(struct engine *e);
 
 // Serves until engine_stop(). 0, or -1 with errno if epoll itself fails.
 int engine_run(struct engine *e);
+
+// One turn of it: what is there now or, if sleep, what comes next.
+int engine_turn(struct engine *e, bool sleep);
 
 // Makes engine_run() return after its turn. From any thread or signal handler.
 void engine_stop(struct engine *e);

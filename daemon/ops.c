@@ -502,6 +502,10 @@ static void serve_on_socket(struct request *q) {
     if (op->pumps) {
         sock_flush(q->sock);
     }
+    if (q->sock->fd < 0 && q->msg->op != FAR_OP_KICK) {
+        reply(q, FAR_EBADMSG); // by what it had in its ring
+        return;
+    }
     op->serve(q);
 }
 

@@ -74,6 +74,7 @@ struct rig_options {
     uint32_t ring;
     uint32_t base;
     uint64_t orphan_link_bytes;
+    uint32_t user_tokens;
 };
 
 static inline void rig_prepare(struct rig *r, struct rig_options o) {
@@ -90,7 +91,10 @@ static inline void rig_prepare(struct rig *r, struct rig_options o) {
     socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
     r->near_end = pair[0];
     r->far_end = pair[1];
-    struct engine_config config = {.orphan_link_bytes = o.orphan_link_bytes};
+    struct engine_config config = {
+        .orphan_link_bytes = o.orphan_link_bytes,
+        .user_tokens = o.user_tokens,
+    };
     r->engine = engine_new(&config);
     struct link_spec spec = {
         .region = r->region,

@@ -30,9 +30,10 @@ struct token {
     struct watch end_watch, sock_watch;
     struct node node;
     struct engine *engine;
-    int end; // other end of the token
-    int fd;  // the kernel's socket
-    ino_t ino;
+    int end;   // other end of the token
+    int fd;    // the kernel's socket
+    uid_t uid; // whose near core shared it
+    ino_t ino; // no two sockets have the same
     uint32_t state;
     bool carries;
     bool hung_up;
@@ -40,6 +41,27 @@ struct token {
 };
 
 // --- Descriptors over the link's connection ---
+
+// What a message brought, closed if it is not just count of them. The kernel
+// has closed what did not fit.
+static int keep_descriptors(struct msghdr *msg, int *fds, int count) {
+    struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+    int all[2];
+    int got = 0;
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+        got = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(all, CMSG_DATA(c), (size_t)got * sizeof(int));
+    }
+    bool good = got == count && !(msg->msg_flags & MSG_CTRUNC);
+    for (int i = 0; i < got; i++) {
+        if (good) {
+            fds[i] = all[i];
+        } else {
+            close(all[i]);
+        }
+    }
+    return good ? FAR_OK : FAR_EINVAL;
+}
 
 static int take_descriptors(struct link *l, int *fds, int count) {
     union {
@@ -54,24 +76,21 @@ static int take_descriptors(struct link *l, int *fds, int count) {
         .msg_control = control.bytes,
         .msg_controllen = sizeof control.bytes,
     };
-    if (recvmsg(l->spec.hangup, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) {
+    if (recvmsg(l->spec.hangup, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0) {
         return errno == ENOTSOCK ? FAR_EOPNOTSUPP : FAR_EINVAL;
     }
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    int got = 0;
-    int all[2];
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-        got = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-        memcpy(all, CMSG_DATA(c), (size_t)got * sizeof(int));
-    }
-    if (got != count) {
-        for (int i = 0; i < got; i++) {
-            close(all[i]);
-        }
-        return FAR_EINVAL;
-    }
-    memcpy(fds, all, (size_t)count * sizeof(int));
-    return FAR_OK;
+    // Also of an empty packet, which brings descriptors as any other.
+    return keep_descriptors(&msg, fds, count);
+}
+
+// Only such a one tells of its other end's last copy, and can be carried to.
+static bool is_token(int fd) {
+    int domain = 0;
+    int type = 0;
+    socklen_t len = sizeof domain;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+           domain == AF_UNIX && type == SOCK_STREAM;
 }
 
 // --- Carrying ---
@@ -174,23 +193,47 @@ static bool carry_from(struct carry *c, const uint8_t *ring, uint32_t size,
     return c->data != NULL;
 }
 
-static struct token *token_new(struct engine *e, int token, int end) {
-    struct stat st;
-    struct token *t = calloc(1, sizeof *t);
-    if (t && fstat(token, &st) == 0) {
-        t->engine = e;
-        t->end = end;
-        t->fd = -1;
-        t->ino = st.st_ino;
-        t->end_watch.ready = end_ready;
-        t->sock_watch.ready = sock_ready;
-        node_append(&e->tokens, &t->node);
-        engine_watch(e, &t->end_watch, end, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
-        return t;
+// A token outlives its link, so a user's are counted.
+static bool has_too_many(const struct engine *e, uid_t uid) {
+    uint32_t n = 0;
+    const struct node *list = &e->tokens;
+    for (const struct node *i = list->next; i != list; i = i->next) {
+        n += OF(i, const struct token, node)->uid == uid;
     }
-    free(t);
-    close(end);
-    return NULL;
+    return n >= e->config.user_tokens;
+}
+
+static int32_t token_new(const struct link *l, const int fds[2],
+    struct token **out) {
+    struct engine *e = l->engine;
+    struct stat st;
+    if (!is_token(fds[0]) || !is_token(fds[1]) || fstat(fds[0], &st) < 0) {
+        return FAR_EINVAL;
+    }
+    if (has_too_many(e, l->spec.uid)) {
+        return FAR_EMFILE;
+    }
+    struct token *t = calloc(1, sizeof *t);
+    if (!t) {
+        return FAR_ENOMEM;
+    }
+    *t = (struct token){
+        .end_watch.ready = end_ready,
+        .sock_watch.ready = sock_ready,
+        .engine = e,
+        .end = fds[1],
+        .fd = -1,
+        .uid = l->spec.uid,
+        .ino = st.st_ino,
+    };
+    if (engine_watch(e, &t->end_watch, t->end,
+            EPOLLIN | EPOLLOUT | EPOLLRDHUP) < 0) {
+        free(t);
+        return far_errno(errno);
+    }
+    node_append(&e->tokens, &t->node);
+    *out = t;
+    return FAR_OK;
 }
 
 static bool is_stream_with_peer(const struct sock *s) {
@@ -223,10 +266,12 @@ int32_t token_share(struct sock *s) {
     if (err != FAR_OK) {
         return err;
     }
-    struct token *t = token_new(s->link->engine, fds[0], fds[1]);
+    struct token *t = NULL;
+    err = token_new(s->link, fds, &t);
     close(fds[0]);
-    if (!t) {
-        return FAR_ENOMEM;
+    if (err != FAR_OK) {
+        close(fds[1]);
+        return err;
     }
     if (is_stream_with_peer(s) && s->fd >= 0) {
         err = carry_stream(t, s);
@@ -248,10 +293,14 @@ int32_t token_adopt(struct link *l, uint32_t *state) {
     if (err != FAR_OK) {
         return err;
     }
-    bool known = fstat(token, &st) == 0;
+    // A file may have a token's number, on a device of its own.
+    bool good = is_token(token) && fstat(token, &st) == 0;
     close(token);
+    if (!good) {
+        return FAR_EINVAL;
+    }
     struct node *list = &l->engine->tokens;
-    for (struct node *n = list->next; known && n != list; n = n->next) {
+    for (struct node *n = list->next; n != list; n = n->next) {
         const struct token *t = OF(n, struct token, node);
         if (t->ino == st.st_ino && !t->carries) {
             int fd = fcntl(t->fd, F_DUPFD_CLOEXEC, 0);

@@ -1,0 +1,152 @@
+// SHARE and ADOPT, with descriptors that a near core should not send.
+// SPDX-License-Identifier: MIT
+#include "daemon/rig_test.h"
+
+#include <fcntl.h>
+
+static struct rig rig;
+
+static void send_fds(const int *fds, int count, size_t bytes) {
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(8 * sizeof(int))];
+    } ctl = {0};
+    char data[1] = {0};
+    struct iovec iov = {data, bytes};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (count) {
+        size_t len = (size_t)count * sizeof(int);
+        m.msg_control = ctl.buf;
+        m.msg_controllen = CMSG_SPACE(len);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(len);
+        memcpy(CMSG_DATA(c), fds, len);
+    }
+    sendmsg(rig.near_end, &m, MSG_NOSIGNAL);
+}
+
+static int descriptors(void) {
+    int n = 0;
+    for (int fd = 0; fd < 256; fd++) {
+        n += fcntl(fd, F_GETFD) >= 0;
+    }
+    return n;
+}
+
+static int32_t share(uint32_t slot) {
+    return rig_ask(&rig, FAR_OP_SHARE, slot, NULL, 0);
+}
+
+static int32_t share_pair(uint32_t slot, int *token) {
+    int pair[2];
+    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
+    send_fds(pair, 2, 1);
+    close(pair[1]);
+    *token = pair[0];
+    return share(slot);
+}
+
+static int32_t adopt(uint32_t slot, int token) {
+    send_fds(&token, 1, 1);
+    rig_place(&rig, slot);
+    struct far_req_socket req = {
+        .rings = rig.socks[slot].rings,
+        .family = FAR_AF_INET,
+        .type = FAR_SOCK_DGRAM,
+    };
+    return rig_ask(&rig, FAR_OP_ADOPT, slot, &req, sizeof req);
+}
+
+TEST(a_token_gives_the_socket_to_whoever_shows_it) {
+    int token;
+    rig_up(&rig, (struct rig_options){0});
+    CHECK_EQ(rig_socket(&rig, 0, FAR_SOCK_DGRAM), FAR_OK);
+    CHECK_EQ(share_pair(0, &token), FAR_OK);
+    CHECK_EQ(adopt(1, token), FAR_OK);
+    close(token);
+    rig_down(&rig);
+}
+
+// Each way that leaves farsockd with descriptors of which it knows nothing
+// would let one near core use them up.
+TEST(a_packet_with_other_descriptors_leaves_none_behind) {
+    rig_up(&rig, (struct rig_options){0});
+    CHECK_EQ(rig_socket(&rig, 0, FAR_SOCK_DGRAM), FAR_OK);
+    int fds[8];
+    for (int i = 0; i < 8; i++) {
+        fds[i] = dup(STDERR_FILENO);
+    }
+    int before = descriptors();
+    for (int count = 0; count <= 8; count++) {
+        for (size_t bytes = 0; bytes <= 1; bytes++) {
+            send_fds(fds, count, bytes);
+            CHECK_EQ(share(0), FAR_EINVAL);
+            CHECK_EQ(descriptors(), before);
+        }
+    }
+    for (int i = 0; i < 8; i++) {
+        close(fds[i]);
+    }
+    rig_down(&rig);
+}
+
+TEST(what_is_no_socket_is_no_token) {
+    rig_up(&rig, (struct rig_options){0});
+    CHECK_EQ(rig_socket(&rig, 0, FAR_SOCK_DGRAM), FAR_OK);
+    int pair[2];
+    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
+    int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    int before = descriptors();
+    send_fds((int[]){pair[0], file}, 2, 1);
+    CHECK_EQ(share(0), FAR_EINVAL);
+    send_fds((int[]){file, pair[0]}, 2, 1);
+    CHECK_EQ(share(0), FAR_EINVAL);
+    int dgram = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    send_fds((int[]){pair[0], dgram}, 2, 1);
+    CHECK_EQ(share(0), FAR_EINVAL);
+    CHECK_EQ(descriptors(), before + 1);
+    close(dgram);
+    close(file);
+    close(pair[0]);
+    close(pair[1]);
+    rig_down(&rig);
+}
+
+// Else a file with the number of somebody's token would do.
+TEST(what_is_no_socket_is_not_adopted) {
+    rig_up(&rig, (struct rig_options){0});
+    int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    CHECK_EQ(adopt(1, file), FAR_EINVAL);
+    close(file);
+    rig_down(&rig);
+}
+
+TEST(a_users_tokens_are_counted) {
+    int tokens[4];
+    rig_up(&rig, (struct rig_options){.user_tokens = 3});
+    CHECK_EQ(rig_socket(&rig, 0, FAR_SOCK_DGRAM), FAR_OK);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(share_pair(0, &tokens[i]), FAR_OK);
+    }
+    int before = descriptors();
+    CHECK_EQ(share_pair(0, &tokens[3]), FAR_EMFILE);
+    close(tokens[3]);
+    CHECK_EQ(descriptors(), before);
+    for (int i = 0; i < 3; i++) {
+        close(tokens[i]);
+    }
+    rig_down(&rig);
+}
+
+int main(void) {
+    static const struct test_case cases[] = {
+        CASE(a_token_gives_the_socket_to_whoever_shows_it),
+        CASE(a_packet_with_other_descriptors_leaves_none_behind),
+        CASE(what_is_no_socket_is_no_token),
+        CASE(what_is_no_socket_is_not_adopted),
+        CASE(a_users_tokens_are_counted),
+    };
+    return RUN_TESTS(cases);
+}
