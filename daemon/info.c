@@ -128,18 +128,26 @@ static void get_info(const struct sock *s, struct sock_info *out) {
     }
 }
 
+// What is in the rings by the near line as it is now; a wild one is found at
+// its turn.
+static void look_now(const struct sock *s, const struct far_near_line *near,
+    struct sock_info *out) {
+    FAR_INV(FAR_AT_SHOW_LINE, near, sizeof *near);
+    if (far_load(&near->gen) != s->gen) {
+        return;
+    }
+    uint32_t tx = far_load(&near->tx_head) - s->tx_tail;
+    uint32_t rx = s->rx_head - far_load(&near->rx_tail);
+    out->tx_used = tx <= s->tx_size ? tx : out->tx_used;
+    out->rx_used = rx <= s->rx_size ? rx : out->rx_used;
+}
+
 bool link_next_sock(struct link *l, uint32_t *slot, struct sock_info *out) {
     for (uint32_t i = *slot; i < l->layout.sockets; i++) {
         struct sock *s = l->slots[i].sock;
         if (s) {
-            // The near line as it is now; a wild one is found at its turn.
-            const struct far_near_line *near = &l->near_lines[i];
-            FAR_INV(FAR_AT_SHOW_LINE, near, sizeof *near);
             get_info(s, out);
-            uint32_t tx = far_load(&near->tx_head) - s->tx_tail;
-            uint32_t rx = s->rx_head - far_load(&near->rx_tail);
-            out->tx_used = tx <= s->tx_size ? tx : out->tx_used;
-            out->rx_used = rx <= s->rx_size ? rx : out->rx_used;
+            look_now(s, &l->near_lines[i], out);
             *slot = i + 1u;
             return true;
         }

@@ -269,7 +269,7 @@ int32_t token_share(struct sock *s) {
     struct token *t = NULL;
     err = token_new(s->link, fds, &t);
     close(fds[0]);
-    if (err != FAR_OK) {
+    if (!t) {
         close(fds[1]);
         return err;
     }

@@ -11,16 +11,20 @@
 // its own with the same macros. Here: memory is coherent and a doorbell is a
 // system call, so C11 fences are enough.
 //
+// clang-format off
 //   FAR_CLEAN(at, p, n)  write back the lines of [p, p + n)
-//   FAR_INV(at, p, n)    drop them, so that the next load sees the peer's
-//   stores FAR_SYNC(at)         full barrier: earlier stores and CLEANs are
-//   visible to
+//   FAR_INV(at, p, n)    drop them: the next load sees the peer's stores
+//   FAR_SYNC(at)         full barrier: earlier stores and CLEANs are visible to
 //                        the peer before later loads
 //   FAR_WMB(at)          earlier stores and CLEANs before later stores
 //   FAR_RMB(at)          earlier loads before later loads, INVs and stores
+// clang-format on
 //
 // at is the place's line in sites.def, so that a test can leave it out; a port
 // has no use for it.
+//
+// It may also define how the peer's memory is read: FAR_LOAD(p) for far_load(),
+// and FAR_COPY_IN(to, from, n) in place of memcpy(). Nothing else reads it.
 enum far_at {
 #define X(name, primitive, whose, place, text) FAR_AT_##name,
 #include "farsock/sites.def"
@@ -67,10 +71,17 @@ enum far_at {
 
 // One load or store of a word that the peer writes or reads at the same time:
 // never torn, never repeated by the compiler. No order: pair with a barrier.
+#ifdef FAR_LOAD
+    #define far_load(p) FAR_LOAD(p)
+#else
 static inline uint32_t far_load(const uint32_t *p) {
     return atomic_load_explicit((const _Atomic uint32_t *)(const void *)p,
         FAR_LOAD_ORDER);
 }
+#endif
+#ifndef FAR_COPY_IN
+    #define FAR_COPY_IN(to, from, n) memcpy(to, from, n)
+#endif
 static inline void far_store(uint32_t *p, uint32_t v) {
     FAR_STEP();
     atomic_store_explicit((_Atomic uint32_t *)(void *)p, v, FAR_STORE_ORDER);

@@ -78,6 +78,16 @@ static int take_fds(struct msghdr *msg, int *fds, int count) {
     return got;
 }
 
+// What a welcome of n bytes says.
+static int judge(struct far_welcome *w, size_t n) {
+    if (n != sizeof *w || w->magic != FAR_HELLO_MAGIC) {
+        w->text[0] = '\0';
+        return FAR_ENETDOWN;
+    }
+    w->text[sizeof w->text - 1] = '\0';
+    return w->status <= 0 ? w->status : FAR_EBADMSG;
+}
+
 int far_posix_hello(int conn, const struct far_hello *hello,
     struct far_welcome *w, int *fds, int count) {
     // A farsockd without descriptors says so and hangs up before it reads: its
@@ -103,16 +113,14 @@ int far_posix_hello(int conn, const struct far_hello *hello,
         .msg_controllen = sizeof ctl.buf,
     };
     ssize_t n = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
-    if (n != (ssize_t)sizeof *w || w->magic != FAR_HELLO_MAGIC) {
-        return n < 0 ? from_errno(errno) : FAR_ENETDOWN;
-    }
-    w->text[sizeof w->text - 1] = '\0';
-    int got = take_fds(&msg, fds, count);
-    if (w->status == FAR_OK && got == count) {
+    err = n < 0 ? from_errno(errno) : judge(w, (size_t)n);
+    // Whatever came with it is ours from now on.
+    int got = n < 0 ? 0 : take_fds(&msg, fds, count);
+    if (err == FAR_OK && got == count) {
         return FAR_OK;
     }
     for (int i = 0; i < got; i++) {
         close(fds[i]);
     }
-    return w->status != FAR_OK ? w->status : FAR_EBADMSG;
+    return err != FAR_OK ? err : FAR_EBADMSG;
 }

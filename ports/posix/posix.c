@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -163,6 +164,15 @@ static struct far_hello make_hello(const struct far_posix_options *o) {
     return h;
 }
 
+// Far could cut the file under our mapping, and kill us with SIGBUS at the next
+// access, were it not sealed.
+static bool is_whole(int memfd, uint64_t size) {
+    struct stat st;
+    int seals = fcntl(memfd, F_GET_SEALS);
+    return seals >= 0 && (seals & F_SEAL_SHRINK) && fstat(memfd, &st) == 0 &&
+           st.st_size >= 0 && (uint64_t)st.st_size >= size;
+}
+
 // Maps the region, reads the layout, checks it.
 static int map_region(struct far_posix *p, int memfd, uint32_t far_line,
     struct far_layout *lay) {
@@ -170,7 +180,7 @@ static int map_region(struct far_posix *p, int memfd, uint32_t far_line,
     uint64_t size = p->region_bytes;
     if (size < sizeof(struct far_near_ctl) + sizeof(struct far_far_ctl) ||
         size > SIZE_MAX / 2u || far_at == 0 ||
-        far_at > size - sizeof(struct far_far_ctl)) {
+        far_at > size - sizeof(struct far_far_ctl) || !is_whole(memfd, size)) {
         return FAR_EBADMSG;
     }
     p->region = far_map(memfd, (size_t)size, (size_t)far_at, true);

@@ -89,9 +89,14 @@ static int ask_connect(struct far_link *l, uint32_t slot,
     return err;
 }
 
+// True if a far side that always answers "not yet" has kept a call too long.
+static bool is_late(struct far_link *l, uint64_t deadline_ns) {
+    return deadline_ns != FAR_FOREVER && l->port->now_ns(l->ctx) >= deadline_ns;
+}
+
 static int wait_connected(struct far_link *l, uint32_t slot,
     uint64_t deadline_ns, uint64_t *timeo_ns) {
-    int err = FAR_OK;
+    int err = is_late(l, deadline_ns) ? FAR_ETIMEDOUT : FAR_OK;
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     while (err == FAR_OK && !fari_is_down(l) &&
            (fari_state(l, slot) & FAR_ST_CONNECTING)) {
@@ -216,7 +221,7 @@ static int accept_one(struct far_link *l, uint32_t slot,
 
 static int wait_acceptable(struct far_link *l, uint32_t slot,
     uint64_t deadline_ns, uint64_t *timeo_ns) {
-    int err = FAR_OK;
+    int err = is_late(l, deadline_ns) ? FAR_ETIMEDOUT : FAR_OK;
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     while (err == FAR_OK && !fari_is_down(l) &&
            (fari_state(l, slot) & (FAR_ST_LISTENING | FAR_ST_ACCEPT)) ==

@@ -140,6 +140,7 @@ static bool has_room_for(struct far_link *l, uint32_t slot,
 // What was begun is ended, whatever the caller's deadline.
 static int put_rest(struct far_link *l, uint32_t slot, struct dgram *d) {
     struct fari_sock *s = &l->socks[slot];
+    uint64_t until = fari_deadline(l, FARI_PART_MS);
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     while (d->put < d->len && !fari_is_down(l) &&
            !(fari_state(l, slot) & FAR_ST_DRAINED)) { // poisoned
@@ -155,7 +156,9 @@ static int put_rest(struct far_link *l, uint32_t slot, struct dgram *d) {
         }
         fari_unlock(l, &s->tx_lock);
         if (wait) {
-            fari_wait_far(l, w);
+            fari_wait_far(l, w, until);
+        } else {
+            until = fari_deadline(l, FARI_PART_MS);
         }
     }
     fari_wait_end(l, w);
@@ -283,7 +286,8 @@ int32_t fari_dgram_send(struct far_link *l, uint32_t slot,
         }
         set_busy(l, slot, false);
     }
-    if (d.refused != FAR_OK && (err == FAR_EAFNOSUPPORT || err == FAR_EINVAL)) {
+    if (d.refused != FAR_OK &&
+        (err >= 0 || err == FAR_EAFNOSUPPORT || err == FAR_EINVAL)) {
         return d.refused;
     }
     return err < 0 ? err : (int32_t)len;

@@ -28,7 +28,6 @@ static int32_t result_of(struct taken *t, const struct far_dgram *h) {
 // One item for the caller, cut to the room it has.
 static void give_item(struct taken *t, struct far_ctl item,
     const uint8_t *data) {
-    uint8_t *to = (uint8_t *)t->m->ctl + t->m->ctl_len;
     size_t room = t->ctl_room - t->m->ctl_len;
     if (room < sizeof item + item.len) {
         t->m->flags |= FAR_MSG_CTRUNC;
@@ -37,6 +36,7 @@ static void give_item(struct taken *t, struct far_ctl item,
         }
         item.len = (uint32_t)(room - sizeof item);
     }
+    uint8_t *to = (uint8_t *)t->m->ctl + t->m->ctl_len;
     memcpy(to, &item, sizeof item);
     memcpy(to + sizeof item, data, item.len);
     size_t n = sizeof item + FAR_ALIGN8(item.len);
@@ -85,6 +85,7 @@ static void take_part(struct far_link *l, uint32_t slot, struct taken *t) {
 // dies, t->left says that the rest is lost.
 static void take_rest(struct far_link *l, uint32_t slot, struct taken *t) {
     struct fari_sock *s = &l->socks[slot];
+    uint64_t until = fari_deadline(l, FARI_PART_MS);
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     bool more = true;
     while (t->left > 0 && more) {
@@ -99,7 +100,9 @@ static void take_rest(struct far_link *l, uint32_t slot, struct taken *t) {
         }
         fari_unlock(l, &s->rx_lock);
         if (wait) {
-            fari_wait_far(l, w);
+            fari_wait_far(l, w, until);
+        } else {
+            until = fari_deadline(l, FARI_PART_MS);
         }
     }
     fari_wait_end(l, w);

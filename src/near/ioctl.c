@@ -18,6 +18,12 @@ static int ask(struct far_link *l, uint8_t op, uint32_t slot, const void *req,
     return fari_request(l, &a, FAR_FOREVER);
 }
 
+// Adds what far said to what near knows; either may be anything.
+static int32_t sum(int32_t far, uint32_t near) {
+    int64_t all = (int64_t)far + near;
+    return all > INT32_MAX ? INT32_MAX : (int32_t)all;
+}
+
 // Of a datagram socket it is the next one's length. True: it is in the ring.
 static bool next_datagram(struct far_link *l, uint32_t slot, int32_t *len) {
     struct fari_sock *s = &l->socks[slot];
@@ -28,7 +34,8 @@ static bool next_datagram(struct far_link *l, uint32_t slot, int32_t *len) {
     if (there) {
         far_ring_get(fari_rx_ring(l, slot), l->lay.rx_ring, s->rx_tail, &h,
             sizeof h);
-        *len = (int32_t)h.len;
+        // What is too long is found when it is received.
+        *len = (int32_t)(h.len <= FAR_DGRAM_MAX ? h.len : FAR_DGRAM_MAX);
     }
     fari_unlock(l, &s->rx_lock);
     return there;
@@ -56,12 +63,12 @@ static void add_rings(struct far_link *l, uint32_t slot, uint32_t request,
     const struct far_rep_ioctl *rep, struct far_ifreq *arg) {
     bool is_stream = l->socks[slot].type == FAR_SOCK_STREAM;
     if (request == FAR_FIONREAD && is_stream) {
-        arg->value += (int32_t)unread(l, slot, rep->rx_head);
+        arg->value = sum(arg->value, unread(l, slot, rep->rx_head));
     } else if (request == FAR_FIONREAD) {
         next_datagram(l, slot, &arg->value);
     } else if (is_stream &&
                (request == FAR_SIOCOUTQ || request == FAR_SIOCOUTQNSD)) {
-        arg->value += (int32_t)unsent(l, slot, rep->tx_tail);
+        arg->value = sum(arg->value, unsent(l, slot, rep->tx_tail));
     }
 }
 
@@ -94,8 +101,22 @@ int far_ioctl(struct far_link *l, int sock, uint32_t request,
 
 int far_getifaddrs(struct far_link *l, struct far_ifaddr *out, size_t max) {
     size_t most = UINT32_MAX / sizeof *out;
-    return ask(l, FAR_OP_GETIFADDRS, FARI_NO_SLOT, NULL, 0, out,
-        (max < most ? max : most) * sizeof *out);
+    most = max < most ? max : most;
+    struct fari_ask a = {
+        .op = FAR_OP_GETIFADDRS,
+        .slot = FARI_NO_SLOT,
+        .data = out,
+        .room = (uint32_t)(most * sizeof *out),
+        .undo = FARI_NO_SLOT,
+        .counts = true,
+    };
+    int n = fari_request(l, &a, FAR_FOREVER);
+    size_t have = a.got / sizeof *out;
+    for (size_t i = 0; i < have; i++) {
+        out[i].name[sizeof out[i].name - 1u] = '\0';
+    }
+    // Only what is there counts, but for what the caller has no room for.
+    return n > 0 && have < most && have < (size_t)n ? (int)have : n;
 }
 
 int far_if_nametoindex(struct far_link *l, const char *name) {
@@ -110,7 +131,7 @@ int far_if_nametoindex(struct far_link *l, const char *name) {
     memcpy(req.name, name, len);
     int err =
         ask(l, FAR_OP_IFNAME, FARI_NO_SLOT, &req, sizeof req, &req, sizeof req);
-    return err < 0 ? err : (int)req.index;
+    return err < 0 ? err : (int)(req.index & INT32_MAX);
 }
 
 int far_if_indextoname(struct far_link *l, uint32_t index, char *name) {

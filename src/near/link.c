@@ -73,7 +73,8 @@ void fari_bell(struct far_link *l) {
     l->port->notify(l->ctx);
 }
 
-static void init_rings(struct far_link *l, const struct far_join *j) {
+static void init_rings(struct far_link *l, const struct far_join *j,
+    uint32_t features) {
     struct far_near_ctl *near = (struct far_near_ctl *)(void *)l->region;
     struct far_far_ctl *far =
         (struct far_far_ctl *)(void *)line(l, l->lay.far_at);
@@ -93,7 +94,7 @@ static void init_rings(struct far_link *l, const struct far_join *j) {
     near->hdr = (struct far_part_header){
         .magic = FAR_WIRE_MAGIC,
         .version = FAR_WIRE_VERSION,
-        .features = far->hdr.features,
+        .features = features,
         .epoch = j->epoch,
         .seen = j->far_epoch,
         .bell = j->bell,
@@ -130,7 +131,7 @@ static struct far_link *init(void *mem, const struct far_join *j, int *err) {
         *err = FAR_ELINKPROTO;
         return NULL;
     }
-    init_rings(l, j);
+    init_rings(l, j, far_load(&far->hdr.features));
     fari_slots_init(l);
     return l;
 }

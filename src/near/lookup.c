@@ -77,7 +77,8 @@ static int read_gai(const uint8_t *data, uint32_t len, struct gai_reader *r) {
     if (have) {
         memcpy(r->out, data + at, have * sizeof *r->out);
     }
-    r->res->count = rep.count;
+    // Only what is there counts, but for what the caller has no room for.
+    r->res->count = have < r->max ? have : rep.count;
     return 0;
 }
 

@@ -157,10 +157,15 @@ int fari_wait_step_with(struct far_link *l, uint32_t waiter,
     void *arg);
 void fari_wait_end(struct far_link *l, uint32_t waiter);
 // One step towards something that far does at once, and that cannot be given up
-// half-way: an interruption does not end it.
-void fari_wait_far(struct far_link *l, uint32_t waiter);
+// half-way: an interruption does not end it. A far that has not done it by
+// until never will: the link is down then.
+#define FARI_PART_MS 60000u
+void fari_wait_far(struct far_link *l, uint32_t waiter, uint64_t until);
 // Under the link's lock: has those waiters look again.
 void fari_wake(struct far_link *l, enum fari_wait_kind kind, uint32_t id);
+// Sleeps where nothing can come any more: FAR_ETIMEDOUT, FAR_EINTR, or FAR_OK
+// before it is time. Without threads there is nothing to sleep at.
+int fari_idle(struct far_link *l, uint64_t deadline_ns);
 // A short sleep and a look, for who is interrupted but must go on.
 void fari_pause(struct far_link *l);
 // Looks once whether far rang, or died, if nobody else is looking.
@@ -181,6 +186,7 @@ struct fari_ask {
     uint32_t undo;  // slot to close if a left request succeeds, FARI_NO_SLOT
     bool answered;  // out: the result is far's own
     bool left;      // out: given up; what far still does will be undone
+    bool counts;    // its result is a number
     bool slow;      // may take long: is cancelled when the deadline passes
     int why;        // out: a slow one was answered after it was cancelled
 };

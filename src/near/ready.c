@@ -166,6 +166,10 @@ int far_poll(struct far_link *l, struct far_pollfd *fds, size_t count,
     uint32_t w = fari_wait_begin(l, FARI_WAIT_ANY, 0);
     while ((ready = ask_all(l, fds, count, true)) == 0) {
         err = fari_wait_step(l, w, deadline_ns);
+        if (err == FAR_ELINKDOWN) {
+            // Far is gone, and yet nothing is ready: there is no socket.
+            err = fari_idle(l, deadline_ns);
+        }
         if (err == FAR_EINTR || err == FAR_ETIMEDOUT) {
             break;
         }

@@ -204,6 +204,9 @@ static int fetch_rest(struct far_link *l, struct fari_ask *ask, uint32_t t) {
 static int finish(struct far_link *l, struct fari_ask *ask, uint32_t t) {
     // DONE: nobody else touches the tag until we release it.
     int result = l->tags[t].result;
+    if (result > 0 && !ask->counts) {
+        result = FAR_OK; // no number that such a call could return
+    }
     copy_part(ask, &l->tags[t]);
     int err = result >= 0 ? fetch_rest(l, ask, t) : FAR_OK;
     if (err != FAR_OK) {

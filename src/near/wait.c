@@ -56,13 +56,16 @@ static void link_broken(struct far_link *l) {
     wake_all(l);
 }
 
-// Under the link's lock: takes what is in the evt ring. True if anything was.
+// Under the link's lock: takes what is in the evt ring, no more than it holds,
+// since far may go on writing. True if anything was.
 static bool drain(struct far_link *l) {
     struct far_msg m;
     uint64_t buf[FAR_RECORD_MAX / sizeof(uint64_t)];
+    uint32_t most = l->lay.evt_bytes / (uint32_t)sizeof m;
     bool some = false;
     int got = 0;
-    while (!fari_is_down(l) && (got = far_msg_get(&l->evt, &m, buf)) > 0) {
+    while (!fari_is_down(l) && most-- > 0 &&
+           (got = far_msg_get(&l->evt, &m, buf)) > 0) {
         some = true;
         if (m.op == FAR_OP_KICKED && m.sock < l->lay.sockets) {
             atomic_fetch_add(&l->events, 1u);
@@ -165,11 +168,28 @@ static int sleep_leading(struct far_link *l, const struct sleeper *s) {
                    : l->port->wait(l->ctx, s->deadline_ns);
 }
 
+// A far side that rings or writes without end must not keep a call beyond its
+// time, nor from an interruption: after so many rounds both are looked at.
+#define FARI_ROUNDS 64u
+
+static int is_over(struct far_link *l, const struct sleeper *s,
+    uint32_t *rounds) {
+    if (++*rounds < FARI_ROUNDS) {
+        return FAR_OK;
+    }
+    *rounds = 0;
+    if (interrupted(l)) {
+        return FAR_EINTR;
+    }
+    return l->port->now_ns(l->ctx) >= s->deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
+}
+
 // Called and returns with the link's lock held, l->leader being us.
 static int lead(struct far_link *l, const struct sleeper *s) {
     struct fari_waiter *w = &l->waiters[s->i];
     int err = FAR_OK;
     bool slept = false;
+    uint32_t rounds = 0;
     for (;;) {
         bool some = drain(l);
         if (slept && !some) {
@@ -187,6 +207,10 @@ static int lead(struct far_link *l, const struct sleeper *s) {
         }
         if (l->claim && l->claim != s->i + 1u) {
             return FAR_OK;
+        }
+        err = is_over(l, s, &rounds);
+        if (err != FAR_OK) {
+            return err;
         }
         if (!far_msg_may_sleep(&l->evt)) {
             continue;
@@ -315,11 +339,28 @@ int fari_wait_step_with(struct far_link *l, uint32_t waiter,
     return step(l, &s);
 }
 
-void fari_wait_far(struct far_link *l, uint32_t waiter) {
-    if (fari_wait_step(l, waiter, FAR_FOREVER) == FAR_EINTR) {
+void fari_wait_far(struct far_link *l, uint32_t waiter, uint64_t until) {
+    int err = fari_wait_step(l, waiter, until);
+    if (err == FAR_EINTR) {
         // interrupted() stays true: do not spin on it.
         fari_pause(l);
     }
+    if (err == FAR_ETIMEDOUT ||
+        (err == FAR_EINTR && l->port->now_ns(l->ctx) >= until)) {
+        far_link_down(l);
+    }
+}
+
+int fari_idle(struct far_link *l, uint64_t deadline_ns) {
+    _Atomic uint32_t word = 0;
+    if (!l->port->park) {
+        return FAR_ETIMEDOUT;
+    }
+    l->port->park(l->ctx, &word, 0u, deadline_ns);
+    if (interrupted(l)) {
+        return FAR_EINTR;
+    }
+    return l->port->now_ns(l->ctx) >= deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
 }
 
 void fari_pause(struct far_link *l) {

@@ -18,8 +18,8 @@ void far_ring_get(const uint8_t *data, uint32_t size, uint32_t pos, void *dst,
     uint32_t n) {
     uint32_t first = far_ring_span(size, pos, n);
     far_ring_inv(FAR_AT_RING_GET, data, size, pos, n);
-    memcpy(dst, data + (pos & (size - 1u)), first);
+    FAR_COPY_IN(dst, data + (pos & (size - 1u)), first);
     if (n > first) {
-        memcpy((uint8_t *)dst + first, data, n - first);
+        FAR_COPY_IN((uint8_t *)dst + first, data, n - first);
     }
 }

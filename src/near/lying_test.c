@@ -1,0 +1,332 @@
+// A far side that lies: what it says is bounded, and ends no call late.
+// SPDX-License-Identifier: MIT
+#include <stdlib.h>
+#include <string.h>
+
+#include "farsock/farsock.h"
+#include "ring/ring.h"
+#include "unit.h"
+
+#define SOCKETS 4u
+#define RING    2048u
+#define MS      1000000ull
+
+// --- A far side that answers as each test wants it ---
+
+static struct {
+    struct far_layout lay;
+    uint8_t *region;
+    struct far_msg_reader cmd;
+    struct far_msg_writer evt;
+    struct far_far_line *lines;
+    uint64_t now;
+    // What a request gets, but SOCKET, which is made.
+    struct far_reply reply;
+    uint8_t data[64];
+    uint32_t len;
+    uint32_t state; // of a new socket
+    bool storms;    // rings without end
+    bool floods;    // and writes without end
+    bool waits_for_ever;
+} far;
+
+static void *at(uint32_t line) {
+    return far.region + (size_t)line * FAR_LINE;
+}
+
+static void make_line(uint32_t slot, uint32_t gen) {
+    uint32_t base = far.lay.index_base;
+    far.lines[slot] = (struct far_far_line){
+        .gen = gen,
+        .tx_tail = base,
+        .rx_head = base,
+        .tx_wake = base,
+        .rx_wake = base - 1u,
+        .state = far.state,
+    };
+}
+
+static bool answer(void) {
+    bool some = false;
+    struct far_msg m;
+    uint64_t buf[FAR_RECORD_MAX / 8u];
+    while (far_msg_get(&far.cmd, &m, buf) > 0) {
+        struct far_reply made = {0};
+        some = true;
+        if (m.op == FAR_OP_SOCKET) {
+            struct far_req_socket req;
+            memcpy(&req, buf, sizeof req);
+            make_line(m.sock, req.rings.gen);
+        }
+        bool plain = m.op == FAR_OP_SOCKET;
+        if (m.tag) {
+            far_msg_put(&far.evt,
+                (struct far_msg){.op = FAR_OP_REPLY, .tag = m.tag},
+                plain ? &made : &far.reply, sizeof made, far.data,
+                plain ? 0 : far.len);
+            far_msg_publish(&far.evt);
+        }
+    }
+    return some;
+}
+
+static void kicked(uint32_t slot) {
+    struct far_msg m = {.op = FAR_OP_KICKED, .sock = (uint16_t)slot};
+    far_msg_put(&far.evt, m, NULL, 0, NULL, 0);
+    far_msg_publish(&far.evt);
+}
+
+// --- The port: time passes by looking at it ---
+
+static uint64_t now_ns(void *ctx) {
+    (void)ctx;
+    // While it floods near hardly sleeps, and must look at the time by itself.
+    if (far.floods) {
+        kicked(0);
+    }
+    return far.now += 1000u;
+}
+
+static void notify(void *ctx) {
+    (void)ctx;
+    answer();
+}
+
+static int wait(void *ctx, uint64_t deadline_ns) {
+    (void)ctx;
+    if (answer()) {
+        return FAR_OK;
+    }
+    if (far.storms) {
+        far.now += MS / 10u;
+        return FAR_OK;
+    }
+    if (deadline_ns == FAR_FOREVER) {
+        far.waits_for_ever = true;
+        return FAR_ELINKDOWN;
+    }
+    far.now = deadline_ns > far.now ? deadline_ns : far.now;
+    return FAR_ETIMEDOUT;
+}
+
+static void wake(void *ctx) {
+    (void)ctx;
+}
+
+static const struct far_port port = {
+    .now_ns = now_ns,
+    .notify = notify,
+    .wait = wait,
+    .wake = wake,
+};
+
+static struct far_link *begin(void) {
+    int err = 0;
+    memset(&far, 0, sizeof far);
+    far_layout_make(&far.lay, SOCKETS, 4, RING, RING, 0);
+    size_t bytes = (size_t)far_layout_bytes(&far.lay);
+    far.region = aligned_alloc(4096, bytes);
+    memset(far.region, 0, bytes);
+    far.now = 1000u * MS;
+    far.state = FAR_ST_CONNECTED;
+    struct far_far_ctl *ctl = at(far.lay.far_at);
+    struct far_near_ctl *near = at(0);
+    ctl->hdr.magic = FAR_WIRE_MAGIC;
+    ctl->hdr.version = FAR_WIRE_VERSION;
+    ctl->layout = far.lay;
+    far.lines = at(far.lay.far_socks);
+    far_msg_reader_init(&far.cmd, &near->cmd, &ctl->cmd, at(far.lay.cmd_at),
+        far.lay.cmd_bytes, 0);
+    far_msg_writer_init(&far.evt, &ctl->evt, &near->evt, at(far.lay.evt_at),
+        far.lay.evt_bytes, 0);
+    return far_link_init(malloc(far_link_size(&far.lay)), far.region, bytes,
+        &far.lay, &port, NULL, &err);
+}
+
+static void end(struct far_link *l) {
+    free(l);
+    free(far.region);
+}
+
+static void say(int32_t result, const void *data, uint32_t len) {
+    far.reply = (struct far_reply){.result = result, .total = len};
+    far.len = len;
+    if (len) {
+        memcpy(far.data, data, len);
+    }
+}
+
+// --- Answers ---
+
+TEST(a_call_that_returns_no_number_returns_none) {
+    struct far_link *l = begin();
+    int s = far_socket(l, FAR_AF_INET, FAR_SOCK_STREAM, 0);
+    struct far_addr a = {.family = FAR_AF_INET};
+    say(17, NULL, 0);
+    CHECK_EQ(far_bind(l, s, &a), FAR_OK);
+    CHECK_EQ(far_listen(l, s, 1), FAR_OK);
+    CHECK_EQ(far_connect(l, s, &a, FAR_NOWAIT), FAR_OK);
+    CHECK_EQ(far_shutdown(l, s, FAR_SHUT_RD), FAR_OK);
+    CHECK_EQ(far_getsockname(l, s, &a), FAR_OK);
+    end(l);
+}
+
+TEST(addresses_that_far_has_not_given_are_not_counted) {
+    struct far_link *l = begin();
+    struct far_gai_entry out[3];
+    struct far_gai_result res;
+    struct far_req_getaddrinfo hints = {0};
+    struct far_rep_gai rep = {.count = 3};
+    int sys = 0;
+    uint8_t data[sizeof rep + sizeof out[0]] = {0};
+    memcpy(data, &rep, sizeof rep);
+    say(0, data, sizeof data); // one of three
+    CHECK_EQ(far_getaddrinfo(l, "a", NULL, &hints, out, 3, &res, &sys,
+                 FAR_FOREVER),
+        0);
+    CHECK_EQ(res.count, 1);
+    CHECK_EQ(far_getaddrinfo(l, "a", NULL, &hints, out, 1, &res, &sys,
+                 FAR_FOREVER),
+        0);
+    CHECK_EQ(res.count, 3); // there was no room for more
+    end(l);
+}
+
+TEST(interfaces_that_far_has_not_given_are_not_counted) {
+    struct far_link *l = begin();
+    struct far_ifaddr out[2];
+    say(2, NULL, 0);
+    CHECK_EQ(far_getifaddrs(l, out, 2), 0);
+    end(l);
+}
+
+TEST(what_is_queued_does_not_overflow) {
+    struct far_link *l = begin();
+    int s = far_socket(l, FAR_AF_INET, FAR_SOCK_STREAM, 0);
+    struct far_rep_ioctl rep = {.rx_head = 9, .arg = {.value = INT32_MAX}};
+    struct far_ifreq arg = {0};
+    // More than a test's answer has room for: the start will do.
+    far.len = 0;
+    uint8_t whole[sizeof rep];
+    memcpy(whole, &rep, sizeof rep);
+    say(0, whole, sizeof far.data);
+    CHECK_EQ(far_ioctl(l, s, FAR_FIONREAD, &arg), FAR_OK);
+    CHECK_EQ(arg.value, INT32_MAX);
+    end(l);
+}
+
+TEST(a_datagrams_length_is_bounded_also_unread) {
+    struct far_link *l = begin();
+    far.state = 0;
+    int s = far_socket(l, FAR_AF_INET, FAR_SOCK_DGRAM, 0);
+    struct far_dgram h = {.len = 0x80000000u};
+    struct far_ifreq arg = {0};
+    memcpy(at(far.lay.rx_at), &h, sizeof h);
+    far_store(&far.lines[0].rx_head, 64);
+    CHECK_EQ(far_ioctl(l, s, FAR_FIONREAD, &arg), FAR_OK);
+    CHECK_EQ(arg.value, FAR_DGRAM_MAX);
+    char buf[8];
+    CHECK(far_recvfrom(l, s, buf, sizeof buf, 0, NULL, NULL, FAR_NOWAIT) < 0);
+    CHECK(!far_link_is_up(l));
+    end(l);
+}
+
+// --- Time ---
+
+static bool in_time(uint64_t until) {
+    return far.now >= until && far.now < until + 1000u * MS;
+}
+
+TEST(a_doorbell_without_end_does_not_keep_a_call) {
+    struct far_link *l = begin();
+    int s = far_socket(l, FAR_AF_INET, FAR_SOCK_STREAM, 0);
+    char buf[8];
+    far.storms = true;
+    uint64_t until = far.now + 50u * MS;
+    CHECK_EQ(far_recvfrom(l, s, buf, sizeof buf, 0, NULL, NULL, until),
+        FAR_ETIMEDOUT);
+    CHECK(in_time(until));
+    end(l);
+}
+
+TEST(messages_without_end_do_not_keep_a_call) {
+    struct far_link *l = begin();
+    int s = far_socket(l, FAR_AF_INET, FAR_SOCK_STREAM, 0);
+    char buf[8];
+    far.storms = far.floods = true;
+    uint64_t until = far.now + 50u * MS;
+    CHECK_EQ(far_recvfrom(l, s, buf, sizeof buf, 0, NULL, NULL, until),
+        FAR_ETIMEDOUT);
+    CHECK(in_time(until));
+    end(l);
+}
+
+TEST(not_yet_without_end_does_not_keep_connect_or_accept) {
+    struct far_link *l = begin();
+    int s = far_socket(l, FAR_AF_INET, FAR_SOCK_STREAM, 0);
+    struct far_addr a = {.family = FAR_AF_INET};
+    say(FAR_EINPROGRESS, NULL, 0);
+    uint64_t until = far.now + MS;
+    CHECK_EQ(far_connect(l, s, &a, until), FAR_ETIMEDOUT);
+    CHECK(in_time(until));
+    say(FAR_EAGAIN, NULL, 0);
+    until = far.now + MS;
+    CHECK_EQ(far_accept(l, s, NULL, until), FAR_ETIMEDOUT);
+    CHECK(in_time(until));
+    end(l);
+}
+
+TEST(a_poll_of_nothing_ends_also_when_far_is_gone) {
+    struct far_link *l = begin();
+    struct far_pollfd none = {.sock = -1, .events = FAR_POLLIN};
+    far_link_down(l);
+    CHECK_EQ(far_poll(l, &none, 1, far.now + MS), 0);
+    CHECK_EQ(far_poll(l, &none, 1, FAR_FOREVER), 0);
+    end(l);
+}
+
+TEST(a_datagram_that_never_comes_whole_ends_the_link) {
+    struct far_link *l = begin();
+    far.state = 0;
+    int s = far_socket(l, FAR_AF_INET, FAR_SOCK_DGRAM, 0);
+    struct far_dgram h = {.len = 4096}; // more than the ring
+    char buf[8];
+    memcpy(at(far.lay.rx_at), &h, sizeof h);
+    far_store(&far.lines[0].rx_head, 64);
+    far_recvfrom(l, s, buf, sizeof buf, 0, NULL, NULL, far.now + MS);
+    CHECK(!far_link_is_up(l));
+    CHECK(!far.waits_for_ever);
+    end(l);
+}
+
+TEST(a_datagram_whose_control_data_nobody_wants) {
+    struct far_link *l = begin();
+    far.state = 0;
+    int s = far_socket(l, FAR_AF_INET, FAR_SOCK_DGRAM, 0);
+    struct far_dgram h = {.ctl_len = 16};
+    struct far_ctl item = {.len = 8, .level = 1};
+    struct far_msghdr m = {0};
+    memcpy(at(far.lay.rx_at), &h, sizeof h);
+    memcpy((uint8_t *)at(far.lay.rx_at) + sizeof h, &item, sizeof item);
+    far_store(&far.lines[0].rx_head, 24);
+    CHECK_EQ(far_recvmsg(l, s, &m, 0, FAR_NOWAIT), 0);
+    CHECK_EQ(m.flags, FAR_MSG_CTRUNC);
+    end(l);
+}
+
+int main(void) {
+    static const struct test_case cases[] = {
+        CASE(a_call_that_returns_no_number_returns_none),
+        CASE(addresses_that_far_has_not_given_are_not_counted),
+        CASE(interfaces_that_far_has_not_given_are_not_counted),
+        CASE(what_is_queued_does_not_overflow),
+        CASE(a_datagrams_length_is_bounded_also_unread),
+        CASE(a_doorbell_without_end_does_not_keep_a_call),
+        CASE(messages_without_end_do_not_keep_a_call),
+        CASE(not_yet_without_end_does_not_keep_connect_or_accept),
+        CASE(a_poll_of_nothing_ends_also_when_far_is_gone),
+        CASE(a_datagram_that_never_comes_whole_ends_the_link),
+        CASE(a_datagram_whose_control_data_nobody_wants),
+    };
+    return RUN_TESTS(cases);
+}
