@@ -107,13 +107,18 @@ static int wait_connected(struct far_link *l, uint32_t slot,
     return err == FAR_EAGAIN ? FAR_EINPROGRESS : err;
 }
 
+static void forget_shutdown(struct far_link *l, uint32_t slot) {
+    fari_lock(l, &l->lock);
+    l->socks[slot].flags =
+        (uint8_t)(l->socks[slot].flags & ~(FARI_SHUT_RD | FARI_SHUT_WR));
+    fari_unlock(l, &l->lock);
+}
+
 // connect() has made the stream as new, though it gave an error perhaps: as
 // natively, what was not yet received is gone, and shutdown() forgotten.
 static void begin_anew(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
-    fari_lock(l, &l->lock);
-    s->flags = (uint8_t)(s->flags & ~(FARI_SHUT_RD | FARI_SHUT_WR));
-    fari_unlock(l, &l->lock);
+    forget_shutdown(l, slot);
     fari_lock(l, &s->rx_lock);
     if (fari_refresh_rx(l, slot) == FAR_OK && s->rx_tail != s->rx_head) {
         s->rx_tail = s->rx_head;
@@ -172,10 +177,7 @@ int far_connect(struct far_link *l, int sock, const struct far_addr *addr,
                      : connect_dgram(l, slot, addr);
     // A datagram socket stays shut down.
     if (stream && err >= 0 && addr->family == FAR_AF_UNSPEC) {
-        fari_lock(l, &l->lock);
-        l->socks[slot].flags =
-            (uint8_t)(l->socks[slot].flags & ~(FARI_SHUT_RD | FARI_SHUT_WR));
-        fari_unlock(l, &l->lock);
+        forget_shutdown(l, slot);
     }
     fari_unpin(l, slot);
     return err;
@@ -267,11 +269,15 @@ int far_shutdown(struct far_link *l, int sock, int how) {
     }
     // A listener, or a stream that connects, is as new afterwards. Else Linux
     // marks the directions, even when it says ENOTCONN.
-    bool undoes =
-        (fari_state(l, ask.slot) & (FAR_ST_LISTENING | FAR_ST_CONNECTING)) != 0;
+    const uint32_t busy = FAR_ST_LISTENING | FAR_ST_CONNECTING;
+    bool was_busy = (fari_state(l, ask.slot) & busy) != 0;
     int err = fari_request(l, &ask, FAR_FOREVER);
-    if (!undoes && how >= FAR_SHUT_RD && how <= FAR_SHUT_RDWR &&
-        (err >= 0 || err == FAR_ENOTCONN)) {
+    if (was_busy) {
+        if (err >= 0 && !(fari_state(l, ask.slot) & busy)) {
+            forget_shutdown(l, ask.slot);
+        }
+    } else if (how >= FAR_SHUT_RD && how <= FAR_SHUT_RDWR &&
+               (err >= 0 || err == FAR_ENOTCONN)) {
         static const uint8_t marks[] = {
             [FAR_SHUT_RD] = FARI_SHUT_RD,
             [FAR_SHUT_WR] = FARI_SHUT_WR,
