@@ -125,14 +125,8 @@ static void work_gai(struct lookup *k) {
         .ai_protocol = k->req.gai.proto,
         .ai_flags = host_ai_flags(k->req.gai.flags),
     };
-    if (hints.ai_family < 0) {
-        k->result = FAR_EAI_FAMILY;
-        return;
-    }
-    if (hints.ai_socktype < 0) {
-        k->result = FAR_EAI_SOCKTYPE;
-        return;
-    }
+    // What the host has no number for is below 0 here: getaddrinfo() refuses
+    // that itself, after what it looks at first.
     struct addrinfo *list = NULL;
     int err = getaddrinfo(k->host, k->service, &hints, &list);
     if (err) {

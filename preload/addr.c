@@ -6,54 +6,64 @@
 #include <netinet/in.h>
 #include <string.h>
 
-// RFC 2133 had no scope; Linux still takes that length.
-#define OLD_SIN6_LEN offsetof(struct sockaddr_in6, sin6_scope_id)
-
-static int from_in(const void *sa, socklen_t len, struct far_addr *out) {
-    struct sockaddr_in in;
-    if (len < sizeof in) {
-        return FAR_EINVAL;
-    }
-    memcpy(&in, sa, sizeof in);
-    out->port = ntohs(in.sin_port);
-    memcpy(out->ip, &in.sin_addr, sizeof in.sin_addr);
-    return FAR_OK;
-}
-
-static int from_in6(const void *sa, socklen_t len, struct far_addr *out) {
-    struct sockaddr_in6 in6 = {0};
-    if (len < OLD_SIN6_LEN) {
-        return FAR_EINVAL;
-    }
-    memcpy(&in6, sa, len < sizeof in6 ? OLD_SIN6_LEN : sizeof in6);
-    out->port = ntohs(in6.sin6_port);
-    out->flowinfo = ntohl(in6.sin6_flowinfo);
-    out->scope = in6.sin6_scope_id;
-    memcpy(out->ip, &in6.sin6_addr, sizeof out->ip);
-    return FAR_OK;
-}
+#define RFC2133_LEN offsetof(struct sockaddr_in6, sin6_scope_id)
 
 int addr_to_far(const struct sockaddr *sa, socklen_t len,
     struct far_addr *out) {
+    sa_family_t family = 0;
     *out = (struct far_addr){0};
-    if (len > sizeof(struct sockaddr_storage)) {
-        return FAR_EINVAL;
-    }
-    if (len < sizeof sa->sa_family) {
+    if (len > sizeof(struct sockaddr_storage) || len < sizeof family) {
         return FAR_EINVAL;
     }
     if (!sa) {
         return FAR_EFAULT;
     }
-    memcpy(&out->family, sa, sizeof out->family);
-    switch (out->family) {
-        case AF_INET:
-            return from_in(sa, len, out);
-        case AF_INET6:
-            return from_in6(sa, len, out);
-        default:
-            return FAR_OK; // the kernel judges it
+    memcpy(&family, sa, sizeof family);
+    far_posix_addr(out, sa, len);
+    if (!out->family && (family == AF_INET || family == AF_INET6)) {
+        return FAR_EINVAL; // too short
     }
+    if (!out->family) {
+        // The kernel judges it: Linux takes 0 for AF_INET in places.
+        struct sockaddr_in in = {0};
+        memcpy(&in, sa, len < sizeof in ? len : sizeof in);
+        out->family = family;
+        out->port = ntohs(in.sin_port);
+        memcpy(out->ip, &in.sin_addr, sizeof in.sin_addr);
+    }
+    return FAR_OK;
+}
+
+static bool is_v6_only(const struct psock *s) {
+    int only = 0;
+    size_t len = sizeof only;
+    far_getsockopt(s->link->near, s->handle, IPPROTO_IPV6, IPV6_V6ONLY, &only,
+        &len);
+    return only;
+}
+
+int addr_refused(const struct psock *s, const struct sockaddr *sa,
+    socklen_t len, bool connects) {
+    bool v6 = s->family == AF_INET6;
+    sa_family_t family;
+    if (len > sizeof(struct sockaddr_storage) || len < sizeof family) {
+        return FAR_EINVAL;
+    }
+    memcpy(&family, sa, sizeof family);
+    if (connects && family == AF_UNSPEC) {
+        return FAR_OK;
+    }
+    if (connects && v6 && family == AF_INET && s->type != SOCK_STREAM) {
+        bool shorter = len < sizeof(struct sockaddr_in);
+        return !shorter        ? FAR_OK
+               : is_v6_only(s) ? FAR_EAFNOSUPPORT
+                               : FAR_EINVAL;
+    }
+    if (len < (v6 ? RFC2133_LEN : sizeof(struct sockaddr_in))) {
+        return FAR_EINVAL;
+    }
+    bool other = v6 ? family != AF_INET6 : family == AF_INET6;
+    return other && s->type != SOCK_RAW ? FAR_EAFNOSUPPORT : FAR_OK;
 }
 
 static socklen_t to_in(const struct far_addr *a, struct sockaddr_storage *to) {

@@ -40,11 +40,11 @@ ssize_t far_send_bytes(struct psock *s, const void *buf, size_t len, int flags,
         errno = EFAULT;
         return -1;
     }
+    if (to && to_len > sizeof(struct sockaddr_storage)) {
+        return far_done(FAR_EINVAL);
+    }
     if (to && s->type != SOCK_STREAM) {
-        int err = addr_to_far(to, to_len, &addr);
-        if (err != FAR_OK) {
-            return far_done(err);
-        }
+        far_posix_name(s->link->near, s->handle, &addr, to, to_len);
     }
     call_begin(!s->sndtimeo);
     int32_t n = far_sendto(s->link->near, s->handle, buf, len,
@@ -93,19 +93,19 @@ static ssize_t total_of(const struct msghdr *msg) {
 }
 
 ssize_t far_send_msg(struct psock *s, const struct msghdr *msg, int flags) {
-    struct far_addr addr;
+    struct msghdr m = *msg;
     ssize_t total = total_of(msg);
     if (total < 0 || !psock_use(s)) {
         return -1;
     }
-    if (msg->msg_name && s->type != SOCK_STREAM) {
-        int err = addr_to_far(msg->msg_name, msg->msg_namelen, &addr);
-        if (err != FAR_OK) {
-            return far_done(err);
-        }
+    if (msg->msg_name && (int)msg->msg_namelen < 0) {
+        return far_done(FAR_EINVAL);
+    }
+    if (m.msg_namelen > sizeof(struct sockaddr_storage)) {
+        m.msg_namelen = sizeof(struct sockaddr_storage);
     }
     call_begin(!s->sndtimeo);
-    int32_t n = far_posix_sendmsg(s->link->near, s->handle, msg,
+    int32_t n = far_posix_sendmsg(s->link->near, s->handle, &m,
         (uint32_t)(flags & FLAGS), wait_of(s, (flags & MSG_DONTWAIT) != 0));
     return sent(s, n, (size_t)total, flags);
 }
@@ -164,7 +164,8 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
         .msg_iov = (struct iovec *)(uintptr_t)iov,
         .msg_iovlen = (size_t)count,
     };
-    return far_send_msg(s, &msg, 0);
+    // Natively nothing does not reach the socket.
+    return total_of(&msg) == 0 ? 0 : far_send_msg(s, &msg, 0);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
@@ -222,13 +223,26 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int count) {
         .msg_iov = (struct iovec *)(uintptr_t)iov,
         .msg_iovlen = (size_t)count,
     };
-    return far_recv_msg(s, &msg, 0);
+    return total_of(&msg) == 0 ? 0 : far_recv_msg(s, &msg, 0);
 }
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags) {
     struct psock *s = psock_at(fd);
     ssize_t n = s ? far_recv_msg(s, msg, flags) : 0;
     return s && !now_carried(fd, n) ? n : real()->recvmsg(fd, msg, flags);
+}
+
+// Natively recvmmsg() begins with it, also where data would come first.
+static int pending_error(struct psock *s) {
+    int err = 0;
+    size_t len = sizeof err;
+    if (psock_use(s) &&
+        (far_ready(s->link->near, s->handle, 0, false) & FAR_POLLERR)) {
+        call_begin(true);
+        far_getsockopt(s->link->near, s->handle, FAR_SOL_SOCKET, FAR_SO_ERROR,
+            &err, &len);
+    }
+    return err;
 }
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *all, unsigned count, int flags,
@@ -238,6 +252,11 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *all, unsigned count, int flags,
         return real()->recvmmsg(fd, all, count, flags, timeout);
     }
     unsigned done = 0;
+    int err = flags & MSG_ERRQUEUE ? 0 : pending_error(s);
+    if (err) {
+        errno = err;
+        return -1;
+    }
     uint64_t until = deadline_of_timespec(timeout);
     while (done < count && done < IOV_MAX) {
         ssize_t n =

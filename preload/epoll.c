@@ -216,7 +216,7 @@ static int add(struct ep *e, int epfd, int fd, struct psock *s,
     e->entries[e->count] = (struct entry){
         .sock = s,
         .fd = fd,
-        .events = ev->events,
+        .events = ev->events | ALWAYS,
         .data = ev->data,
     };
     e->count++;
@@ -237,7 +237,7 @@ static int change(struct ep *e, int epfd, int op, int fd, struct psock *s,
         remove_at(e, (int)(it - e->entries));
         return 0;
     }
-    it->events = ev->events;
+    it->events = ev->events | ALWAYS;
     it->data = ev->data;
     it->told = it->mark = 0; // what is ready now is an edge
     return 0;

@@ -112,6 +112,9 @@ static int (*real_getnameinfo(void))(const struct sockaddr *, socklen_t, char *,
     return f;
 }
 
+// Of internationalised names; glibc takes them and does nothing.
+#define NI_PAST 0xc0
+
 // Needs nobody's knowledge.
 static bool is_plain(const struct far_addr *a, int flags) {
     return (flags & NI_NUMERICHOST) && (flags & NI_NUMERICSERV) && !a->scope;
@@ -137,8 +140,8 @@ EXPORT int getnameinfo(const struct sockaddr *restrict sa, socklen_t len,
     }
     int sys = 0;
     call_begin(true);
-    int err = far_getnameinfo(l->near, &a, (uint32_t)flags, host, host_len,
-        service, service_len, &sys, FAR_FOREVER);
+    int err = far_getnameinfo(l->near, &a, (uint32_t)(flags & ~NI_PAST), host,
+        host_len, service, service_len, &sys, FAR_FOREVER);
     if (err == EAI_SYSTEM) {
         far_done(sys);
     }

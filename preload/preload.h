@@ -126,6 +126,10 @@ extern _Thread_local struct signals_run fari_signals
 
 // FAR_OK, or a far_err as the kernel's for such an address.
 int addr_to_far(const struct sockaddr *sa, socklen_t len, struct far_addr *out);
+// FAR_OK, or what bind() and connect() say of an address because it is as long
+// as it is: of that far's kernel sees nothing.
+int addr_refused(const struct psock *s, const struct sockaddr *sa,
+    socklen_t len, bool connects);
 // Its size; nothing is written beyond *len, which then is that size.
 socklen_t addr_to_host(const struct far_addr *a, struct sockaddr *sa,
     socklen_t *len);

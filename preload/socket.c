@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#define NO_FAMILY  0xfff0u
 #define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
 
 // The number that the program gets: a socket of the kernel's that is connected
@@ -115,7 +116,11 @@ EXPORT int bind(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len) {
     if (!s) {
         return real()->bind(fd, addr, len);
     }
-    int err = addr_to_far(addr.__sockaddr__, len, &a);
+    int err = addr.__sockaddr__ ? addr_refused(s, addr.__sockaddr__, len, false)
+                                : FAR_OK;
+    if (err == FAR_OK) {
+        err = addr_to_far(addr.__sockaddr__, len, &a);
+    }
     if (err != FAR_OK || !psock_use(s)) {
         return err != FAR_OK ? far_done(err) : -1;
     }
@@ -129,12 +134,25 @@ EXPORT int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len) {
     if (!s) {
         return real()->connect(fd, addr, len);
     }
+    int refused = addr.__sockaddr__
+                      ? addr_refused(s, addr.__sockaddr__, len, true)
+                      : FAR_OK;
     int err = addr_to_far(addr.__sockaddr__, len, &a);
+    bool told = refused != FAR_OK && len >= sizeof a.family &&
+                len <= sizeof(struct sockaddr_storage);
+    if (told) {
+        // What comes before the address is far's to say, and what comes of it.
+        a = (struct far_addr){.family = NO_FAMILY};
+        err = FAR_OK;
+    }
     if (err != FAR_OK || !psock_use(s)) {
         return err != FAR_OK ? far_done(err) : -1;
     }
     call_begin(!s->sndtimeo);
     err = far_connect(s->link->near, s->handle, &a, wait_of(s, false));
+    if (told && err == (s->family == AF_INET ? FAR_EAFNOSUPPORT : FAR_EINVAL)) {
+        err = refused;
+    }
     if (err == FAR_EINPROGRESS) {
         atomic_fetch_add(&s->full, 1); // its end is an edge
     }
@@ -170,19 +188,18 @@ typedef int name_call(struct far_link *l, int sock, struct far_addr *addr);
 static int name_of(struct psock *s, name_call *ask, struct sockaddr *sa,
     socklen_t *len) {
     struct far_addr a;
-    if (!sa || !len) {
-        errno = EFAULT;
-        return -1;
-    }
-    if ((int)*len < 0) {
-        errno = EINVAL;
-        return -1;
-    }
     if (!psock_use(s)) {
         return -1;
     }
     call_begin(true);
     int err = ask(s->link->near, s->handle, &a);
+    // As natively: the address comes first, then where it shall go.
+    if (err >= 0 && (!len || (!sa && *len))) {
+        err = FAR_EFAULT;
+    }
+    if (err >= 0 && (int)*len < 0) {
+        err = FAR_EINVAL;
+    }
     if (err >= 0) {
         addr_to_host(&a, sa, len);
     }

@@ -115,6 +115,11 @@ uint32_t far_posix_sockaddr(const struct far_addr *a,
     struct sockaddr_storage *out);
 // And back; family 0 if it is none of the link's, or shorter than that.
 void far_posix_addr(struct far_addr *out, const void *sa, uint32_t len);
+// And back, of one that a datagram from sock shall go to. What the link does
+// not know, or what is too short, becomes what a kernel refuses in the same
+// way.
+void far_posix_name(struct far_link *l, int sock, struct far_addr *out,
+    const void *sa, uint32_t len);
 
 // The control data of m as far_ctl items: bytes; *cut if not all fit. What the
 // link has no number for becomes an item that the kernel will judge.

@@ -2,10 +2,15 @@
 // SPDX-License-Identifier: MIT
 #include "farsock/posix.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+
+// RFC 2133 had no scope; Linux still takes that length.
+#define OLD_SIN6_LEN offsetof(struct sockaddr_in6, sin6_scope_id)
 
 static uint32_t addr6(const struct far_addr *a, struct sockaddr_storage *out) {
     struct sockaddr_in6 sin6 = {
@@ -39,12 +44,13 @@ void far_posix_addr(struct far_addr *out, const void *sa, uint32_t len) {
     struct sockaddr_in in = {0};
     memset(out, 0, sizeof *out);
     memcpy(&in, sa, len < sizeof in ? len : sizeof in);
-    memcpy(&in6, sa, len < sizeof in6 ? len : sizeof in6);
+    bool old = len >= OLD_SIN6_LEN && len < sizeof in6;
+    memcpy(&in6, sa, old ? OLD_SIN6_LEN : len < sizeof in6 ? len : sizeof in6);
     if (len >= sizeof in && in.sin_family == AF_INET) {
         out->family = FAR_AF_INET;
         out->port = ntohs(in.sin_port);
         memcpy(out->ip, &in.sin_addr, sizeof in.sin_addr);
-    } else if (len >= sizeof in6 && in6.sin6_family == AF_INET6) {
+    } else if (len >= OLD_SIN6_LEN && in6.sin6_family == AF_INET6) {
         out->family = FAR_AF_INET6;
         out->port = ntohs(in6.sin6_port);
         out->flowinfo = ntohl(in6.sin6_flowinfo);

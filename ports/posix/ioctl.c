@@ -136,7 +136,8 @@ int far_posix_ioctl(struct far_link *l, int sock, unsigned long request,
         case SIOCGIFTXQLEN:
             return interface(l, sock, request, arg);
         default:
-            return FAR_ENOTTY;
+            err = far_sockinfo(l, sock, &ignored, &ignored, &ignored);
+            return err < 0 ? err : FAR_ENOTTY;
     }
 }
 

@@ -3,6 +3,8 @@
 #include "farsock/posix.h"
 
 #include <string.h>
+
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -17,6 +19,30 @@ static bool pieces(struct far_iov *to, const struct msghdr *m) {
     return true;
 }
 
+void far_posix_name(struct far_link *l, int sock, struct far_addr *out,
+    const void *sa, uint32_t len) {
+    struct sockaddr_in in = {0};
+    uint32_t family = 0;
+    uint32_t ignored;
+    memcpy(&in, sa, len < sizeof in ? len : sizeof in);
+    far_posix_addr(out, sa, len);
+    if (out->family) {
+        return;
+    }
+    far_sockinfo(l, sock, &family, &ignored, &ignored);
+    bool nothing = len < sizeof in.sin_family;
+    bool v4 = family == FAR_AF_INET || (!nothing && in.sin_family == AF_INET);
+    if (nothing || (v4 && len < sizeof in) || in.sin_family == AF_INET6) {
+        // Port 0 is as wrong as an address that is too short.
+        out->family = v4 && len < sizeof in ? FAR_AF_INET : FAR_AF_INET6;
+        return;
+    }
+    // Linux takes family 0 for AF_INET on a socket of that.
+    out->family = in.sin_family;
+    out->port = ntohs(in.sin_port);
+    memcpy(out->ip, &in.sin_addr, sizeof in.sin_addr);
+}
+
 int32_t far_posix_sendmsg(struct far_link *l, int sock, const struct msghdr *m,
     uint32_t flags, uint64_t deadline_ns) {
     struct far_iov iov[FAR_IOV_MAX];
@@ -29,7 +55,7 @@ int32_t far_posix_sendmsg(struct far_link *l, int sock, const struct msghdr *m,
     }
     struct far_msghdr f = {.iov = iov, .iov_count = m->msg_iovlen, .ctl = ctl};
     if (m->msg_name && m->msg_namelen) {
-        far_posix_addr(&to, m->msg_name, (uint32_t)m->msg_namelen);
+        far_posix_name(l, sock, &to, m->msg_name, (uint32_t)m->msg_namelen);
         f.name = &to;
     }
     if (m->msg_control && m->msg_controllen) {

@@ -31,12 +31,13 @@ def peek_beyond_ring(program, words, native, far):
 
 def refused_before_pending(_program, words, native, far):
     """docs/differences.md: a datagram to a destination that cannot be reached,
-    while an error is pending: Linux says the former, a link the latter."""
+    or with control data that is wrong, while an error is pending: Linux says the
+    former, a link the latter."""
+    with_ctl = words[0] == "sendmsg" and words[5] != "-"
+    refusals = ("ENETUNREACH", "EACCES", "EAFNOSUPPORT", "EMSGSIZE")
     return (
-        words[0] == "send"
-        and native in ("ENETUNREACH", "EACCES", "EAFNOSUPPORT", "EMSGSIZE")
-        and far == "ECONNREFUSED"
-    )
+        words[0].startswith("send") or words[:2] == ["length", "sendto"]
+    ) and far == "ECONNREFUSED" and (native in refusals or (with_ctl and native == "EINVAL"))
 
 
 ALLOWANCES = (peek_beyond_ring, refused_before_pending)

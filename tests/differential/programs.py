@@ -10,6 +10,8 @@ import re
 import struct
 from pathlib import Path
 
+from more import ASKS_FOR_CTL, More
+
 TOP = Path(__file__).resolve().parents[2]
 RINGS = (4096, 32768, 262144)
 INDEX_BASES = (0, 0xFFFF_F000)  # the second: indexes wrap in every program
@@ -56,26 +58,32 @@ ADAPTED = {"SO_SNDBUF", "SO_RCVBUF", "TCP_MAXSEG", "TCP_WINDOW_CLAMP"}
 
 
 class Program:
-    def __init__(self, lines, ring=RINGS[0], base=0, seed=None):
+    def __init__(self, lines, ring=RINGS[0], base=0, seed=None, preload=False):
         self.lines, self.ring, self.base, self.seed = lines, ring, base, seed
+        self.preload = preload
 
     def with_lines(self, lines):
-        return Program(lines, self.ring, self.base, self.seed)
+        return Program(lines, self.ring, self.base, self.seed, self.preload)
+
+    @property
+    def way(self):
+        """How it gets to its link, as it is written in files."""
+        return f"ring {self.ring} base {self.base:#x}" + (" preload" if self.preload else "")
 
     @property
     def text(self):
         return "".join(f"{line}\n" for line in self.lines)
 
     def save(self, path, *comments):
-        head = [*comments, f"ring {self.ring} base {self.base:#x}"]
+        head = [*comments, self.way]
         Path(path).write_text("".join(f"# {c}\n" for c in head) + self.text)
 
     @staticmethod
     def load(path):
         p = Program([])
         for line in Path(path).read_text().splitlines():
-            if m := re.match(r"# ring (\d+) base (\w+)", line):
-                p.ring, p.base = int(m[1]), int(m[2], 0)
+            if m := re.match(r"# ring (\d+) base (\w+)( preload)?", line):
+                p.ring, p.base, p.preload = int(m[1]), int(m[2], 0), bool(m[3])
             elif line.strip() and not line.startswith("#"):
                 p.lines.append(line)
         p.seed = str(path)
@@ -89,6 +97,7 @@ class Sock:
         self.mate = None
         self.pending = 0  # bytes on their way to it, at most
         self.small = False  # its buffers were made small
+        self.stamped = False  # SO_TIMESTAMP was set
         self.shut = False  # shutdown() was called
         self.queue = []  # of a listener: who connected
         self.at = None  # where it is bound
@@ -102,8 +111,8 @@ def hexed(data):
     return data.hex() or "-"
 
 
-class Generator:
-    def __init__(self, seed):
+class Generator(More):
+    def __init__(self, seed, preload):
         self.r = random.Random(seed)
         self.lines = []
         self.socks = []
@@ -112,6 +121,9 @@ class Generator:
         self.seed = seed
         self.ring = self.r.choice(RINGS)
         self.base = self.r.choice(INDEX_BASES)
+        self.preload = self.chance(0.4) and preload
+        if self.preload:
+            self.ring, self.base = RINGS[-1], 0  # what farsock run makes
 
     # --- Words ---
 
@@ -130,8 +142,8 @@ class Generator:
 
     def loopback(self, family):
         if family == INET:
-            return "127.0.0.1"
-        return "::ffff:127.0.0.1" if self.chance(0.1) else "::1"
+            return self.r.choices(("127.0.0.1", "0.0.0.0"), (12, 1))[0]
+        return self.r.choices(("::1", "::ffff:127.0.0.1", "::"), (12, 1.4, 1))[0]
 
     def odd_address(self):
         port = self.r.choice(("P1", "P2", "P3", "0", self.port()))
@@ -218,6 +230,7 @@ class Generator:
         new.mate, mate.mate = mate, new
         # An accepted socket has its listener's buffers, and one window is both's.
         new.small = mate.small = mate.small or listener.small
+        new.stamped = listener.stamped
 
     def tcp_pair(self, family):
         peer_listens, peer_connects = self.r.choice(
@@ -528,6 +541,10 @@ class Generator:
             s.small = True
             if s.mate:
                 s.mate.small = True
+        if known in ("SO_TIMESTAMP", "SO_TIMESTAMPNS"):
+            s.stamped = True
+        if known in ASKS_FOR_CTL and s.kind == DGRAM:
+            self.drain(s)  # on what has come it has no effect
         self.add(f"setopt {s.name} {level} {option} {self.cut(data)}")
         self.get_option((s, level, option, known))
         if known == "SO_RCVLOWAT" and self.chance(0.6):
@@ -609,6 +626,8 @@ class Generator:
             "stop": f"shutdown {s.name} {self.r.choice((0, 2))}",
         }
         how = self.r.choices(list(ends), (6, 1, 1, 1))[0]
+        if how == "close" and s.mate is s:
+            return  # what another thread polls is not closed
         if how == "close":
             s.mate.state = "closed"
         elif how != "send":
@@ -648,9 +667,11 @@ class Generator:
         else:
             new = self.new(False, s.family, STREAM)
             first = f"accept {s.name} {new.name} wait"
-            if not s.queue:
-                new.state = "connected"
-                self.pair(s, new, other)
+            new.state, other.unsent = "connected", 0
+            s.queue.append(other)
+            mate = s.queue.pop(0)
+            self.pair(s, new, mate)
+            new.pending = mate.unsent
         other.state = "connected"
         self.add(f"{first} | 3 connect {other.name} ={s.name} wait")
 
@@ -674,7 +695,17 @@ class Generator:
             self.get_option: 1.5, self.error_option: 2, self.woken: 3, self.bulk: 0.6,
             self.broadcast: 0.7, self.low_water: 0.4,
             self.opening: 1,
+            self.send_message: 4, self.recv_message: 4, self.control: 1.5,
+            self.gathered: 0.5, self.ioctl: 1.5, self.lookup: 0.2,
+            self.multicast: 0.4, self.conflict: 0.4, self.dual: 0.4,
+            self.datagram_connect: 0.7,
         }  # fmt: skip
+        if self.preload:
+            steps |= {
+                self.flagged_socket: 1, self.flags: 1.5, self.accept4: 1.5, self.dup: 1,
+                self.read_write: 5, self.many: 3, self.epoll: 4, self.select: 2,
+                self.address_length: 2, self.name_info: 0.3,
+            }  # fmt: skip
         self.r.choices(list(steps), list(steps.values()))[0]()
 
     def program(self):
@@ -684,8 +715,8 @@ class Generator:
         end = len(self.lines) + want
         while len(self.lines) < end:
             self.step()
-        return Program(self.lines, self.ring, self.base, self.seed)
+        return Program(self.lines, self.ring, self.base, self.seed, self.preload)
 
 
-def generate(seed):
-    return Generator(seed).program()
+def generate(seed, preload=True):
+    return Generator(seed, preload).program()

@@ -1,0 +1,82 @@
+// The kernel's socket calls, past what takes the C library's place: so peers of
+// a preloaded program stay the kernel's.
+// SPDX-License-Identifier: MIT
+#include <time.h>
+
+#include <sys/syscall.h>
+
+// Before the macros: they must not rename what the headers declare.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static long kernel_poll(const struct pollfd *p, size_t count, int ms) {
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000L};
+    return syscall(SYS_ppoll, p, count, ms < 0 ? NULL : &t, NULL, 0);
+}
+
+// What follows arg is the macro's, when there is one.
+static int kernel_fcntl(int fd, int cmd, long arg, ...) {
+    return (int)syscall(SYS_fcntl, fd, cmd, arg);
+}
+
+#define socket(...)      syscall(SYS_socket, __VA_ARGS__)
+#define close(...)       syscall(SYS_close, __VA_ARGS__)
+#define bind(...)        syscall(SYS_bind, __VA_ARGS__)
+#define listen(...)      syscall(SYS_listen, __VA_ARGS__)
+#define connect(...)     syscall(SYS_connect, __VA_ARGS__)
+#define accept(...)      syscall(SYS_accept, __VA_ARGS__)
+#define sendto(...)      syscall(SYS_sendto, __VA_ARGS__)
+#define recvfrom(...)    syscall(SYS_recvfrom, __VA_ARGS__)
+#define sendmsg(...)     syscall(SYS_sendmsg, __VA_ARGS__)
+#define recvmsg(...)     syscall(SYS_recvmsg, __VA_ARGS__)
+#define shutdown(...)    syscall(SYS_shutdown, __VA_ARGS__)
+#define getsockname(...) syscall(SYS_getsockname, __VA_ARGS__)
+#define getpeername(...) syscall(SYS_getpeername, __VA_ARGS__)
+#define setsockopt(...)  syscall(SYS_setsockopt, __VA_ARGS__)
+#define getsockopt(...)  syscall(SYS_getsockopt, __VA_ARGS__)
+#define ioctl(...)       syscall(SYS_ioctl, __VA_ARGS__)
+#define fcntl(fd, ...)   kernel_fcntl(fd, __VA_ARGS__, 0L)
+#define poll(...)        kernel_poll(__VA_ARGS__)
+
+#pragma GCC diagnostic ignored "-Wunused-function"
+// Its net_native is the kernel's then.
+#include "system/netapi.h"
+
+extern const struct net net_kernel;
+const struct net net_kernel = {
+    native_socket,
+    native_close,
+    native_bind,
+    native_listen,
+    native_connect,
+    native_accept,
+    native_send,
+    native_recv,
+    native_shutdown,
+    native_getsockname,
+    native_getpeername,
+    native_setopt,
+    native_getopt,
+    native_poll,
+    native_lookup,
+    native_sendmsg,
+    native_recvmsg,
+    native_ioctl,
+    native_getifaddrs,
+    freeifaddrs,
+    native_if_nametoindex,
+    native_if_indextoname,
+    native_reserve,
+    native_commit,
+    native_peek,
+    native_consume,
+};

@@ -1,0 +1,445 @@
+// Steps with pieces and control data, and those of descriptors and of the C
+// library, which a link's handles have not got ("native" programs only).
+// SPDX-License-Identifier: MIT
+#ifndef MESSAGES_H
+#define MESSAGES_H
+
+#include "differential/executor.h"
+
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/uio.h>
+
+#define PIECES   16
+#define CTL_ROOM 1024
+
+// "3,0,100" as pieces of the buffer. How many.
+static int pieces_of(const char *text, uint8_t *buf, struct iovec *iov) {
+    size_t at = 0;
+    int n = 0;
+    while (*text >= '0' && *text <= '9' && n < PIECES) {
+        char *end;
+        size_t len = strtoul(text, &end, 0);
+        iov[n++] = (struct iovec){buf + at, len};
+        at += len;
+        text = *end == ',' ? end + 1 : end;
+    }
+    return n;
+}
+
+static size_t length_of(const struct iovec *iov, int count) {
+    size_t n = 0;
+    for (int i = 0; i < count; i++) {
+        n += iov[i].iov_len;
+    }
+    return n;
+}
+
+// "LEVEL:TYPE:HEX+LEVEL:TYPE:HEX" as control data. Its bytes.
+static size_t ctl_of(const char *text, uint8_t *to, size_t room) {
+    char copy[LINE];
+    char *rest = NULL;
+    size_t at = 0;
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *w = strtok_r(copy, "+", &rest); w && text[0] != '-';
+         w = strtok_r(NULL, "+", &rest)) {
+        char *end;
+        uint8_t data[256];
+        int level = (int)strtol(w, &end, 0);
+        int type = (int)strtol(end + 1, &end, 0);
+        size_t len = bytes_of(end + 1, data, sizeof data);
+        struct cmsghdr c = {CMSG_LEN(len), level, type};
+        if (at + CMSG_SPACE(len) > room) {
+            break;
+        }
+        memset(to + at, 0, CMSG_SPACE(len));
+        memcpy(to + at, &c, sizeof c);
+        memcpy(to + at + CMSG_LEN(0), data, len);
+        at += CMSG_SPACE(len);
+    }
+    return at;
+}
+
+// Times are not compared, only that they are there.
+static bool is_clock(const struct cmsghdr *c) {
+    return c->cmsg_level == SOL_SOCKET &&
+           (c->cmsg_type == SCM_TIMESTAMP || c->cmsg_type == SCM_TIMESTAMPNS);
+}
+
+static bool has_address(const struct cmsghdr *c) {
+    return c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_ORIGDSTADDR;
+}
+
+static void say_ctl(struct step *s, struct msghdr *m) {
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+        size_t len = c->cmsg_len - CMSG_LEN(0);
+        say(s, " %d:%d:", c->cmsg_level, c->cmsg_type);
+        struct sockaddr_storage ss = {0};
+        struct far_addr a;
+        if (is_clock(c)) {
+            say(s, "%zu", len);
+        } else if (has_address(c) && len >= sizeof(struct sockaddr_in)) {
+            memcpy(&ss, CMSG_DATA(c), sizeof(struct sockaddr_in));
+            native_to_far(&a, &ss);
+            say_addr(s, &a);
+        } else {
+            for (size_t i = 0; i < len; i++) {
+                say(s, "%02x", CMSG_DATA(c)[i]);
+            }
+        }
+    }
+}
+
+// sendmsg NAME PIECES FLAGS ADDR CTL wait|nowait
+static void step_sendmsg(struct step *s) {
+    static uint8_t buf[ROOM];
+    uint64_t ctl[CTL_ROOM / 8];
+    struct sock *k = sock(s);
+    struct iovec iov[PIECES];
+    struct sockaddr_storage ss;
+    struct far_addr a;
+    int count = pieces_of(word(s, 2), buf, iov);
+    size_t len = length_of(iov, count);
+    memcpy(buf, content(k, len), len < ROOM ? len : ROOM);
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)count};
+    if (addr_at(s, 4, &a)) {
+        m.msg_name = &ss;
+        m.msg_namelen = native_from_far(&ss, &a);
+    }
+    m.msg_controllen = ctl_of(word(s, 5), (uint8_t *)ctl, sizeof ctl);
+    m.msg_control = m.msg_controllen ? ctl : NULL;
+    int r = k->net->sendmsg(k->handle, &m, (int)number(s, 3), waits(s));
+    k->sent += r > 0 ? (uint32_t)r : 0;
+    say_result(s, r);
+}
+
+// recvmsg NAME PIECES FLAGS CTL_ROOM wait|nowait
+static void step_recvmsg(struct step *s) {
+    uint64_t ctl[CTL_ROOM / 8];
+    struct sock *k = sock(s);
+    struct iovec iov[PIECES];
+    struct sockaddr_storage ss = {0};
+    struct far_addr from = {0};
+    int count = pieces_of(word(s, 2), NULL, iov);
+    size_t len = length_of(iov, count);
+    uint8_t *buf = room_for(len);
+    pieces_of(word(s, 2), buf, iov);
+    size_t room = (size_t)number(s, 4);
+    struct msghdr m = {
+        .msg_name = &ss,
+        .msg_namelen = sizeof ss,
+        .msg_iov = iov,
+        .msg_iovlen = (size_t)count,
+        .msg_control = room ? ctl : NULL,
+        .msg_controllen = room < sizeof ctl ? room : sizeof ctl,
+    };
+    memset(ctl, CANARY_IS, sizeof ctl);
+    int r = k->net->recvmsg(k->handle, &m, (int)number(s, 3), waits(s));
+    say_result(s, r);
+    if (r >= 0) {
+        size_t n = (size_t)r < len ? (size_t)r : len;
+        say(s, " %016llx", (unsigned long long)hash_of(HASH_START, buf, n));
+        native_to_far(&from, &ss);
+        say_addr(s, &from);
+        say(s, " %u 0x%x %zu", m.msg_namelen, (unsigned)m.msg_flags,
+            m.msg_controllen);
+        say_ctl(s, &m);
+    }
+    if (!canary_lives(buf, len) ||
+        (room < sizeof ctl && ((uint8_t *)ctl)[room] != CANARY_IS)) {
+        say(s, " OVERRUN");
+    }
+}
+
+// ioctl NAME REQUEST: one that gives a number.
+static void step_ioctl(struct step *s) {
+    struct sock *k = sock(s);
+    int value[64] = {-7};
+    int r = k->net->ioctl(k->handle, (unsigned long)number(s, 2), value);
+    say_result(s, r);
+    if (r >= 0) {
+        say(s, " %d", value[0]);
+    }
+}
+
+// lookup HOST SERVICE FAMILY TYPE
+static void step_lookup(struct step *s) {
+    struct far_gai_entry e[8];
+    const char *host = word(s, 1);
+    const char *service = word(s, 2);
+    int r = net->lookup(host[0] == '-' ? NULL : host,
+        service[0] == '-' ? NULL : service, (int)number(s, 3),
+        (int)number(s, 4), e, 8);
+    say(s, "%d", r);
+    for (int i = 0; i < r && i < 8; i++) {
+        say_addr(s, &e[i].addr);
+        say(s, " %u %u", (unsigned)e[i].type, (unsigned)e[i].proto);
+    }
+}
+
+// --- Descriptors and the C library ---
+
+// flags NAME: what fcntl() says of the descriptor.
+static void step_flags(struct step *s) {
+    const struct sock *k = sock(s);
+    say_result(s, native_result(fcntl(k->handle, F_GETFL)));
+    say(s, " ");
+    say_result(s, native_result(fcntl(k->handle, F_GETFD)));
+}
+
+// setfl NAME FLAGS: O_NONBLOCK stays until the next call that waits or not.
+static void step_setfl(struct step *s) {
+    const struct sock *k = sock(s);
+    say_result(s, native_result(fcntl(k->handle, F_SETFL, (int)number(s, 2))));
+}
+
+// accept4 NAME NEW FLAGS
+static void step_accept4(struct step *s) {
+    const struct sock *k = sock(s);
+    struct sockaddr_storage ss = {0};
+    struct far_addr peer;
+    socklen_t len = sizeof ss;
+    native_block(k->handle, false);
+    int r = native_result(accept4(k->handle, (struct sockaddr *)&ss, &len,
+        (int)number(s, 3)));
+    if (r < 0) {
+        say_result(s, r);
+        return;
+    }
+    struct sock *new = find(word(s, 2));
+    if (new->open) {
+        new->net->close(new->handle);
+    }
+    prepare(new, r, true);
+    native_to_far(&peer, &ss);
+    say(s, "0 %u", len);
+    say_addr(s, &peer);
+}
+
+// dup NAME NEW
+static void step_dup(struct step *s) {
+    const struct sock *k = sock(s);
+    int r = native_result(dup(k->handle));
+    if (r >= 0) {
+        struct sock *new = find(word(s, 2));
+        if (new->open) {
+            new->net->close(new->handle);
+        }
+        new->handle = r;
+        new->open = true;
+        new->stream = k->stream;
+        r = 0;
+    }
+    say_result(s, r);
+}
+
+// read, readv NAME PIECES; write, writev NAME PIECES
+static void step_read(struct step *s) {
+    const struct sock *k = sock(s);
+    struct iovec iov[PIECES];
+    int count = pieces_of(word(s, 2), NULL, iov);
+    size_t len = length_of(iov, count);
+    uint8_t *buf = room_for(len);
+    pieces_of(word(s, 2), buf, iov);
+    native_block(k->handle, false);
+    long r = word(s, 0)[4] ? readv(k->handle, iov, count)
+                           : read(k->handle, buf, len);
+    r = native_result(r);
+    say_result(s, (int)r);
+    if (r > 0) {
+        size_t n = (size_t)r < len ? (size_t)r : len;
+        say(s, " %016llx", (unsigned long long)hash_of(HASH_START, buf, n));
+    }
+    say(s, "%s", canary_lives(buf, len) ? "" : " OVERRUN");
+}
+
+static void step_write(struct step *s) {
+    static uint8_t buf[ROOM];
+    struct sock *k = sock(s);
+    struct iovec iov[PIECES];
+    int count = pieces_of(word(s, 2), buf, iov);
+    size_t len = length_of(iov, count);
+    memcpy(buf, content(k, len), len < ROOM ? len : ROOM);
+    native_block(k->handle, true);
+    long r = word(s, 0)[5] ? writev(k->handle, iov, count)
+                           : write(k->handle, buf, len);
+    r = native_result(r);
+    k->sent += r > 0 ? (uint32_t)r : 0;
+    say_result(s, (int)r);
+}
+
+// sendmmsg NAME COUNT LENGTH FLAGS ADDR
+static void step_sendmmsg(struct step *s) {
+    static uint8_t buf[ROOM];
+    struct sock *k = sock(s);
+    struct sockaddr_storage ss;
+    struct far_addr a;
+    struct mmsghdr v[PIECES] = {0};
+    struct iovec iov[PIECES];
+    unsigned count = (unsigned)number(s, 2);
+    size_t len = (size_t)number(s, 3);
+    bool to = addr_at(s, 5, &a);
+    memcpy(buf, content(k, len * PIECES), len * PIECES);
+    for (unsigned i = 0; i < count && i < PIECES; i++) {
+        iov[i] = (struct iovec){buf + i * len, len};
+        v[i].msg_hdr.msg_iov = &iov[i];
+        v[i].msg_hdr.msg_iovlen = 1;
+        if (to) {
+            v[i].msg_hdr.msg_name = &ss;
+            v[i].msg_hdr.msg_namelen = native_from_far(&ss, &a);
+        }
+    }
+    native_block(k->handle, true);
+    int r = native_result(sendmmsg(k->handle, v, count,
+        (int)number(s, 4) | MSG_NOSIGNAL));
+    say_result(s, r);
+    for (int i = 0; i < r; i++) {
+        k->sent += v[i].msg_len;
+        say(s, " %u", v[i].msg_len);
+    }
+}
+
+// recvmmsg NAME COUNT LENGTH FLAGS
+static void step_recvmmsg(struct step *s) {
+    const struct sock *k = sock(s);
+    struct sockaddr_storage ss[PIECES] = {0};
+    struct mmsghdr v[PIECES] = {0};
+    struct iovec iov[PIECES];
+    unsigned count = (unsigned)number(s, 2);
+    size_t len = (size_t)number(s, 3);
+    uint8_t *buf = room_for(len * PIECES);
+    for (unsigned i = 0; i < count && i < PIECES; i++) {
+        iov[i] = (struct iovec){buf + i * len, len};
+        v[i].msg_hdr.msg_iov = &iov[i];
+        v[i].msg_hdr.msg_iovlen = 1;
+        v[i].msg_hdr.msg_name = &ss[i];
+        v[i].msg_hdr.msg_namelen = sizeof ss[i];
+    }
+    native_block(k->handle, true);
+    int r = native_result(recvmmsg(k->handle, v, count,
+        (int)number(s, 4) | MSG_DONTWAIT, NULL));
+    say_result(s, r);
+    for (int i = 0; i < r; i++) {
+        struct far_addr from;
+        size_t n = v[i].msg_len < len ? v[i].msg_len : len;
+        native_to_far(&from, &ss[i]);
+        say(s, " %u 0x%x %u %016llx", v[i].msg_len,
+            (unsigned)v[i].msg_hdr.msg_flags, v[i].msg_hdr.msg_namelen,
+            (unsigned long long)hash_of(HASH_START, iov[i].iov_base, n));
+        say_addr(s, &from);
+    }
+}
+
+// epoll NAME:EVENTS...: a new one, asked twice without waiting.
+static void step_epoll(struct step *s) {
+    struct epoll_event got[WORDS];
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    for (int i = 1; i < s->count; i++) {
+        char *colon = strchr(s->words[i], ':');
+        struct epoll_event e = {.data.u32 = (uint32_t)i};
+        e.events = colon ? (uint32_t)strtoul(colon + 1, NULL, 0) : 0;
+        if (colon) {
+            *colon = 0;
+        }
+        const struct sock *k = find(s->words[i]);
+        say_result(s,
+            native_result(epoll_ctl(fd, EPOLL_CTL_ADD, k->handle, &e)));
+        say(s, " ");
+    }
+    for (int turn = 0; turn < 2; turn++) {
+        int n = epoll_wait(fd, got, WORDS, 0);
+        say(s, "%s%d", turn ? " then " : "", n);
+        // In the order of the words: the kernel's is that of the events.
+        for (int i = 1; i < s->count; i++) {
+            for (int j = 0; j < n; j++) {
+                if (got[j].data.u32 == (uint32_t)i) {
+                    say(s, " %s:0x%x", s->words[i], got[j].events);
+                }
+            }
+        }
+    }
+    close(fd);
+}
+
+// select NAME...: for reading, writing and urgent data, without waiting.
+static void step_select(struct step *s) {
+    fd_set set[3];
+    struct timeval none = {0};
+    int top = 0;
+    for (int i = 0; i < 3; i++) {
+        FD_ZERO(&set[i]);
+    }
+    for (int i = 1; i < s->count; i++) {
+        const struct sock *k = find(s->words[i]);
+        for (int j = 0; j < 3 && k->handle < FD_SETSIZE && k->handle >= 0;
+             j++) {
+            FD_SET(k->handle, &set[j]);
+            top = k->handle >= top ? k->handle + 1 : top;
+        }
+    }
+    int r = native_result(select(top, &set[0], &set[1], &set[2], &none));
+    say_result(s, r);
+    for (int i = 1; r >= 0 && i < s->count; i++) {
+        const struct sock *k = find(s->words[i]);
+        for (int j = 0; j < 3 && k->handle < FD_SETSIZE && k->handle >= 0;
+             j++) {
+            if (FD_ISSET(k->handle, &set[j])) {
+                say(s, " %s:%c", s->words[i], "rwx"[j]);
+            }
+        }
+    }
+}
+
+// length CALL NAME ADDR LENGTH: bind, connect, sendto with an address of that
+// many bytes; getsockname, getpeername, accept with room for so many.
+static void step_length(struct step *s) {
+    struct sock *k = find(word(s, 2));
+    const char *call = word(s, 1);
+    struct far_addr a;
+    uint8_t sa[256];
+    memset(sa, CANARY_IS, sizeof sa);
+    bool there = addr_at(s, 3, &a);
+    struct sockaddr_storage ss;
+    native_from_far(&ss, &a);
+    socklen_t len = (socklen_t)number(s, 4);
+    struct sockaddr *p = (struct sockaddr *)sa;
+    if (there) {
+        memcpy(sa, &ss, sizeof ss);
+    }
+    native_block(k->handle, false);
+    if (!strcmp(call, "bind")) {
+        say_result(s, native_result(bind(k->handle, p, len)));
+    } else if (!strcmp(call, "connect")) {
+        say_result(s, native_result(connect(k->handle, p, len)));
+    } else if (!strcmp(call, "sendto")) {
+        int r = native_result(sendto(k->handle, content(k, 10), 10,
+            MSG_NOSIGNAL | MSG_DONTWAIT, p, len));
+        k->sent += r > 0 ? (uint32_t)r : 0;
+        say_result(s, r);
+    } else {
+        bool local = !strcmp(call, "getsockname");
+        int r = native_result(local ? getsockname(k->handle, p, &len)
+                                    : getpeername(k->handle, p, &len));
+        say_result(s, r);
+        say(s, " %u", len);
+        // Behind the port, which is not the same in each run.
+        for (size_t i = 0; i < 40; i++) {
+            say(s, i == 2 || i == 3 ? "" : "%02x", sa[i]);
+        }
+    }
+}
+
+// nameinfo ADDR FLAGS
+static void step_nameinfo(struct step *s) {
+    char host[256] = "";
+    char service[64] = "";
+    struct sockaddr_storage ss;
+    struct far_addr a;
+    addr_at(s, 1, &a);
+    socklen_t len = native_from_far(&ss, &a);
+    int r = getnameinfo((struct sockaddr *)&ss, len, host, sizeof host, service,
+        sizeof service, (int)number(s, 2));
+    say(s, "%d %s %s", r, host, service);
+}
+
+#endif
