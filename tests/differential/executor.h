@@ -22,9 +22,9 @@
 #define CANARY_IS 0xa5
 #define PORTS     12u  // of a program's own
 #define QUIET_MS  2000 // for farsockd to come to rest
-#define WATCH_S   10   // for a program
+#define WATCH_S   20   // for a program
 #define SHORT_MS  20   // of SO_RCVTIMEO: a whole number of any kernel's ticks
-#define LONG_MS   400  // while somebody else is about to act
+#define LONG_MS   1000 // while somebody else is about to act
 
 struct sock {
     char name[8];
@@ -251,7 +251,7 @@ static void settle(void) {
 }
 
 static void set_timeouts(const struct sock *k, int ms) {
-    int64_t tv[2] = {0, ms * 1000};
+    int64_t tv[2] = {ms / 1000, ms % 1000 * 1000};
     k->net->setopt(k->handle, SOL_SOCKET, SO_RCVTIMEO, tv, sizeof tv);
     k->net->setopt(k->handle, SOL_SOCKET, SO_SNDTIMEO, tv, sizeof tv);
 }

@@ -634,9 +634,9 @@ class Generator(More):
             half = s.mate if how == "end" else s
             half.state, half.shut = "half", True
         if self.chance(0.3):
-            first = f"poll 300 {s.name}:{self.r.choice((IN, IN | RDHUP, RDHUP)):#x}"
+            first = f"poll 1000 {s.name}:{self.r.choice((IN, IN | RDHUP, RDHUP)):#x}"
             if how == "send" and first.endswith(f"{RDHUP:#x}"):
-                first = f"poll 300 {s.name}:{IN:#x}"
+                first = f"poll 1000 {s.name}:{IN:#x}"
         else:
             flags = self.r.choice((0, 0, 0, PEEK, WAITALL)) if how == "send" else 0
             length = self.r.randint(1, n) if flags == WAITALL else self.length(9000) or 1
@@ -651,7 +651,7 @@ class Generator(More):
             return
         n = self.length(min(self.room_at(s), 5000))
         s.pending += n + 1300
-        first = f"poll 300 {s.name}:{IN:#x}"
+        first = f"poll 1000 {s.name}:{IN:#x}"
         if self.chance(0.7):
             first = f"recv {s.name} {self.length(9000)} {self.r.choice((0, 0, PEEK, TRUNC)):#x} wait"
         self.add(f"{first} | 3 send {self.r.choice(origins).name} {n} 0 ={s.name} wait")
@@ -661,7 +661,7 @@ class Generator(More):
         other = self.make(self.chance(0.7), s.family, STREAM)
         other.small = s.small
         if self.chance(0.4):
-            first = f"poll 300 {s.name}:{IN:#x}"
+            first = f"poll 1000 {s.name}:{IN:#x}"
             s.queue.append(other)
             other.unsent = 0
         else:
