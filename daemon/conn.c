@@ -137,13 +137,15 @@ static void link_gone(void *arg) {
 }
 
 static struct link *give_to_engine(struct conn *c, struct served *v,
-    const struct far_hello *hello, const struct far_layout *layout) {
+    const struct far_hello *hello, const struct far_layout *layout,
+    const struct far_welcome *w) {
     struct link_spec spec = {
         .region = v->region.mem,
         .layout = *layout,
         .bell_to_near = v->region.bell_to_near,
         .bell_from_near = v->region.bell_to_far,
         .hangup = c->fd,
+        .features = w->features,
         .pid = c->cred.pid,
         .uid = c->cred.uid,
         .gid = c->cred.gid,
@@ -187,7 +189,7 @@ static void start_link(struct conn *c, struct served *v,
     struct far_welcome *w) {
     // The engine watches the descriptor itself, and epoll takes it only once.
     engine_unwatch(c->s->engine, &c->watch, c->fd);
-    struct link *link = give_to_engine(c, v, hello, layout);
+    struct link *link = give_to_engine(c, v, hello, layout, w);
     if (link != NULL) {
         w->far_at = layout->far_at;
         finish_link(c, v, link, w);

@@ -69,6 +69,7 @@ struct engine {
     int event_next, event_count; // those of this turn not yet served
     struct node links;           // all
     struct node busy;            // links that have something to do
+    struct node ticking;         // links that need to be looked at
     struct node lingering;       // sockets whose close waits for a deadline
     struct node orphans;
     struct node tokens;
@@ -112,6 +113,11 @@ struct link {
     uint32_t id;
     uint64_t since_ns;
     struct watch bell, hangup;
+    struct node tick; // in engine->ticking
+    uint64_t tick_ns; // when it is due
+    uint64_t near_beat_ns;
+    uint32_t near_beat;        // as last seen
+    bool suspect;              // a message was there, and no doorbell
     struct far_near_ctl *near; // never written
     struct far_far_ctl *far;
     const struct far_near_line *near_lines;
@@ -138,6 +144,11 @@ struct link {
 
 // Puts the link on the list of those that get a turn.
 void link_wake(struct link *l);
+
+// Looks at the links whose time has come: for messages whose doorbell got lost,
+// and whether near lives (tick.c). link_tick_set(): whether this one needs it.
+void links_tick(struct engine *e);
+void link_tick_set(struct link *l);
 
 // Serves messages and sockets. False when there is nothing left to do now and
 // the link will be woken. The link may be freed: *gone.

@@ -95,6 +95,7 @@ struct engine *engine_new(const struct engine_config *config) {
     e->epoll_fd = e->stop_fd = e->route_fd = -1;
     node_init(&e->links);
     node_init(&e->busy);
+    node_init(&e->ticking);
     node_init(&e->lingering);
     node_init(&e->orphans);
     node_init(&e->tokens);
@@ -143,13 +144,17 @@ void engine_free(struct engine *e) {
     free(e);
 }
 
-// Milliseconds until the first lingering close gives up; -1: never. They are
-// few and rare, so there is no order to keep.
+// Milliseconds until the first lingering close gives up, or a link is to be
+// looked at; -1: never. They are few and rare, so there is no order to keep.
 static int next_deadline(struct engine *e) {
     uint64_t first = UINT64_MAX;
     for (struct node *n = e->lingering.next; n != &e->lingering; n = n->next) {
         struct sock *s = OF(n, struct sock, linger);
         first = s->linger_until_ns < first ? s->linger_until_ns : first;
+    }
+    for (struct node *n = e->ticking.next; n != &e->ticking; n = n->next) {
+        uint64_t at = OF(n, struct link, tick)->tick_ns;
+        first = at < first ? at : first;
     }
     if (first == UINT64_MAX) {
         return -1;
@@ -217,6 +222,7 @@ int engine_turn(struct engine *e, bool sleep) {
         return -1;
     }
     serve_deadlines(e);
+    links_tick(e);
     serve_links(e);
     return 0;
 }

@@ -63,8 +63,9 @@ struct link_spec {
                         // -1: the shell ends it
     uint32_t epoch;     // far's, and near's; 0: 1
     uint32_t seen;
-    uint32_t bell; // how near rings us, where that is to be told
-    char name[64]; // for people
+    uint32_t features; // far_feature, agreed
+    uint32_t bell;     // how near rings us, where that is to be told
+    char name[64];     // for people
     pid_t pid;
     uid_t uid;
     gid_t gid;

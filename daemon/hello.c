@@ -7,7 +7,7 @@
 #include <string.h>
 
 // Optional features of the protocol that this farsockd has.
-#define FEATURES FAR_FEATURE_NONE
+#define FEATURES (FAR_FEATURE_RESCUE | FAR_FEATURE_BEAT)
 
 void hello_refuse(struct far_welcome *w, int err, const char *fmt, ...) {
     w->status = err;

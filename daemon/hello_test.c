@@ -27,7 +27,7 @@ TEST(a_good_hello_is_welcome) {
     CHECK_EQ(w.status, FAR_OK);
     CHECK_EQ(w.magic, FAR_HELLO_MAGIC);
     CHECK_EQ(w.version, FAR_WIRE_VERSION);
-    CHECK_EQ(w.features, FAR_FEATURE_NONE);
+    CHECK_EQ(w.features, FAR_FEATURE_RESCUE | FAR_FEATURE_BEAT);
     CHECK_EQ(w.text[0], 0);
 }
 

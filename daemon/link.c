@@ -171,6 +171,7 @@ static void publish_counters(struct link *l) {
     far_store(&c->kicks, l->count.kicks);
     far_store(&c->doorbells, l->count.doorbells);
     far_store(&c->wakeups, l->count.wakeups);
+    far_store(&c->rescues, l->count.rescues);
     far_store(&c->spurious, l->count.spurious);
     FAR_CLEAN(FAR_AT_FAR_COUNT, c, sizeof *c);
 }
@@ -243,6 +244,7 @@ bool link_turn(struct link *l, bool *gone) {
     if (!far_msg_may_sleep(&l->cmd)) {
         return true;
     }
+    link_tick_set(l);
     // Whatever this turn woke the link for, it has served: without this the
     // loop would look for events once more before it sleeps.
     node_remove(&l->busy);
@@ -253,6 +255,7 @@ static void bell_ready(struct watch *w, uint32_t events) {
     struct link *l = OF(w, struct link, bell);
     (void)events;
     l->count.wakeups++;
+    l->suspect = false;
     link_wake(l);
 }
 
@@ -300,6 +303,7 @@ static void init_far_part(struct link *l) {
     far_store(&far->cmd.tail, base);
     far_store(&far->cmd.wake, base);
     far->hdr.bell = l->spec.bell;
+    far->hdr.features = l->spec.features;
     far_store(&far->hdr.epoch, l->spec.epoch);
     far_store(&far->hdr.seen, l->spec.seen);
     far_store(&far->hdr.ready, l->spec.epoch);
@@ -360,6 +364,7 @@ struct link *engine_link_new(struct engine *e, const struct link_spec *spec) {
     l->layout = spec->layout;
     l->since_ns = now_ns();
     node_init(&l->busy);
+    node_init(&l->tick);
     node_init(&l->run);
     map_parts(l);
     if (!alloc_tables(l) || !watch_link(l)) {
@@ -374,6 +379,7 @@ struct link *engine_link_new(struct engine *e, const struct link_spec *spec) {
     set_policy(l);
     l->id = ++e->last_link_id;
     node_append(&e->links, &l->all);
+    link_tick_set(l);
     return l;
 }
 
@@ -392,6 +398,7 @@ static void free_link(struct link *l) {
     free(l->slots);
     node_remove(&l->all);
     node_remove(&l->busy);
+    node_remove(&l->tick);
     void (*gone)(void *) = l->spec.gone;
     void *arg = l->spec.arg;
     free(l);

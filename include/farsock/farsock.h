@@ -84,8 +84,18 @@ bool far_join_holds(const struct far_join *j);
 // every waiter. Idempotent.
 void far_link_down(struct far_link *l);
 
+// [TI] Where nobody reports far's death (FAR_FEATURE_BEAT): tells far that near
+// lives. The port calls it from a timer, every FAR_BEAT_MS or more often, as
+// long as the link is used. False when far has been silent for FAR_SILENT_MS:
+// then every waiter finds the link down.
+bool far_link_beat(struct far_link *l);
+
 // True until far is known to be gone.
 bool far_link_is_up(const struct far_link *l);
+
+// What both sides counted, as `farsock show` prints it. far's are far's word.
+void far_link_counters(struct far_link *l, struct far_counters *near,
+    struct far_counters *far);
 
 // Sockets that are open, or not yet let go by far.
 uint32_t far_link_sockets(struct far_link *l);

@@ -45,6 +45,10 @@ struct far_port {
     // (Ctrl-C, a signal). Asked before each sleep and after it. NULL: never.
     // Whoever makes it true calls far_link_interrupt() afterwards.
     bool (*interrupted)(void *ctx);
+
+    // Not 0: doorbells may get lost, both ways. While somebody waits, the
+    // library looks that often by itself, and counts what it found so.
+    uint32_t rescue_ms;
 };
 
 #endif

@@ -63,6 +63,9 @@ struct far_posix_options {
     uint32_t index_base;
     int first_fd; // the link's descriptors get this number or a higher one
     bool quiet;   // no line on stderr
+    // For tests, and for who does not trust that a death is always told: as if
+    // doorbells could get lost, and as if no kernel reported a death.
+    bool rescue, beat;
     bool (*interrupted)(void *arg); // as far_port.interrupted
     void *arg;
 };

@@ -61,13 +61,20 @@ struct far_part_header {
     uint32_t seen;
     uint32_t ready;
     uint32_t bell; // fixed memory: how this side is rung, for the port to use
-    uint32_t reserved[9];
+    uint32_t beat; // with FAR_FEATURE_BEAT: advances while this side lives
+    uint32_t reserved[8];
 };
 _Static_assert(sizeof(struct far_part_header) == 64, "SPEC: part header");
 
 enum far_feature {
     FAR_FEATURE_NONE = 0,
+    FAR_FEATURE_RESCUE = 0x1, // doorbells may get lost
+    FAR_FEATURE_BEAT = 0x2,   // nobody reports a death but silence
 };
+
+#define FAR_RESCUE_MS 10u   // how often a side looks for lost doorbells
+#define FAR_BEAT_MS   100u  // a side's beat advances at least so often
+#define FAR_SILENT_MS 1000u // and is dead without
 
 // Writer's line of a message ring, and its reader's.
 struct far_msg_head {

@@ -14,4 +14,9 @@ int far_posix_dial(const char *path, int *fd);
 int far_posix_hello(int conn, const struct far_hello *hello,
     struct far_welcome *w, int *fds, int count);
 
+// Beats for the link (FAR_FEATURE_BEAT) until it is stopped or far is silent.
+struct far_posix_beat;
+struct far_posix_beat *far_posix_beat_start(struct far_link *l);
+void far_posix_beat_stop(struct far_posix_beat *b);
+
 #endif

@@ -30,6 +30,7 @@ struct far_posix {
     int epfd;      // both, edge-triggered
     int first_fd;  // the least number of these
     bool gone;     // the hang-up was seen
+    struct far_posix_beat *beat; // NULL: the kernel reports deaths
     bool (*interrupted)(void *arg);
     void *arg;
 };
@@ -134,6 +135,18 @@ static const struct far_port posix_port = {
     .interrupted = interrupted,
 };
 
+// As if doorbells could get lost.
+static const struct far_port unreliable_port = {
+    .now_ns = now_ns,
+    .notify = notify,
+    .wait = wait,
+    .wake = wake,
+    .park = park,
+    .unpark = unpark,
+    .interrupted = interrupted,
+    .rescue_ms = FAR_RESCUE_MS,
+};
+
 // --- Opening ---
 
 static void name_of_process(char *out, size_t size) {
@@ -150,7 +163,8 @@ static struct far_hello make_hello(const struct far_posix_options *o) {
         .magic = FAR_HELLO_MAGIC,
         .version = FAR_WIRE_VERSION,
         .kind = FAR_HELLO_LINK,
-        .features = FAR_FEATURE_NONE,
+        .features = (o->rescue ? FAR_FEATURE_RESCUE : 0u) |
+                    (o->beat ? FAR_FEATURE_BEAT : 0u),
         .sockets = o->sockets,
         .tx_ring = o->ring,
         .rx_ring = o->ring,
@@ -215,9 +229,9 @@ static int lift(int fd, int first) {
     return high;
 }
 
-static int set_up(struct far_posix *p, int memfd, uint32_t far_at) {
+static int set_up(struct far_posix *p, int memfd, const struct far_welcome *w) {
     struct far_layout lay;
-    int err = map_region(p, memfd, far_at, &lay);
+    int err = map_region(p, memfd, w->far_at, &lay);
     if (err != FAR_OK) {
         return err;
     }
@@ -236,10 +250,15 @@ static int set_up(struct far_posix *p, int memfd, uint32_t far_at) {
     if (!mem) {
         return FAR_ENOMEM;
     }
-    p->link = far_link_init(mem, p->region, p->region_bytes, &lay, &posix_port,
-        p, &err);
+    const struct far_port *port =
+        w->features & FAR_FEATURE_RESCUE ? &unreliable_port : &posix_port;
+    p->link =
+        far_link_init(mem, p->region, p->region_bytes, &lay, port, p, &err);
     if (!p->link) {
         free(mem);
+    } else if (w->features & FAR_FEATURE_BEAT) {
+        p->beat = far_posix_beat_start(p->link);
+        err = p->beat ? FAR_OK : FAR_ENOMEM;
     }
     return err;
 }
@@ -253,6 +272,9 @@ static void close_fd(int fd) {
 void far_posix_close(struct far_posix *p) {
     if (!p) {
         return;
+    }
+    if (p->beat) {
+        far_posix_beat_stop(p->beat);
     }
     close_fd(p->epfd);
     close_fd(p->conn);
@@ -288,10 +310,11 @@ static int try_path(const char *path, struct attempt *a,
     }
     if (err == FAR_OK) {
         p->region_bytes = a->welcome.region_bytes;
+        a->welcome.features &= hello.features;
         p->conn = lift(p->conn, p->first_fd);
         p->bell_far = lift(fds[1], p->first_fd);
         p->bell_near = lift(fds[2], p->first_fd);
-        err = set_up(p, fds[0], a->welcome.far_at);
+        err = set_up(p, fds[0], &a->welcome);
         close(fds[0]);
     }
     if (err == FAR_OK) {

@@ -65,6 +65,25 @@ static void publish_counters(struct far_link *l) {
     FAR_CLEAN(FAR_AT_NEAR_COUNT, &ctl->count, sizeof ctl->count);
 }
 
+static struct far_counters load_counters(const struct far_counters *c) {
+    return (struct far_counters){
+        .kicks = far_load(&c->kicks),
+        .doorbells = far_load(&c->doorbells),
+        .wakeups = far_load(&c->wakeups),
+        .rescues = far_load(&c->rescues),
+        .spurious = far_load(&c->spurious),
+    };
+}
+
+void far_link_counters(struct far_link *l, struct far_counters *near,
+    struct far_counters *far) {
+    const struct far_far_ctl *ctl =
+        (const struct far_far_ctl *)(void *)line(l, l->lay.far_at);
+    FAR_INV(FAR_AT_COUNT_LOOK, &ctl->count, sizeof ctl->count);
+    *near = load_counters(&l->count);
+    *far = load_counters(&ctl->count);
+}
+
 // Rung without the lock; the other counters change under it.
 void fari_bell(struct far_link *l) {
     atomic_fetch_add_explicit((_Atomic uint32_t *)(void *)&l->count.doorbells,

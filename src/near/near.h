@@ -98,6 +98,14 @@ struct fari_waiter {
     uint32_t id;
 };
 
+// What a look without a doorbell found. It may be on its way: only what is
+// there at the next look was forgotten.
+struct fari_rescue {
+    bool evt;          // something is in the evt ring
+    uint32_t unread;   // looks in a row at which far had not read
+    uint32_t cmd_tail; // to here
+};
+
 // A datagram destination that was good at last: sends to it need no answer.
 struct fari_verdict {
     uint32_t slot;
@@ -129,6 +137,10 @@ struct far_link {
     uint32_t open_count; // slots that are not free
     uint32_t lookups;
     struct far_counters count;
+    struct fari_rescue rescue;
+    _Atomic uint32_t silent; // far's heart stands still
+    uint32_t beat;           // far's, as last seen; the timer's own
+    uint64_t beat_ns;        // when it came
     struct fari_waiter waiters[FARI_WAITERS];
     struct fari_verdict verdicts[FARI_VERDICTS];
     struct fari_tag *tags; // [lay.tags + 1], 0 unused
@@ -170,6 +182,13 @@ int fari_idle(struct far_link *l, uint64_t deadline_ns);
 void fari_pause(struct far_link *l);
 // Looks once whether far rang, or died, if nobody else is looking.
 void fari_glance(struct far_link *l);
+
+// --- rescue.c ---
+// Until when a sleeper may sleep before it looks by itself.
+uint64_t fari_rescue_until(struct far_link *l, uint64_t deadline_ns);
+// Under the link's lock: such a look. False: what is in the evt ring, if
+// anything, is to be left for the doorbell that may be on its way.
+bool fari_rescue_look(struct far_link *l);
 
 // --- request.c ---
 struct fari_ask {

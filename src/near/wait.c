@@ -160,12 +160,38 @@ struct sleeper {
 };
 
 // Where the leader sleeps: at the port's wait or one of its own.
-static int sleep_leading(struct far_link *l, const struct sleeper *s) {
+static int sleep_at_bell(struct far_link *l, const struct sleeper *s,
+    uint64_t until_ns) {
     if (s->beside) {
-        return s->beside->wait(s->beside->arg, true, s->deadline_ns);
+        return s->beside->wait(s->beside->arg, true, until_ns);
     }
-    return s->wait ? s->wait(s->arg, s->deadline_ns)
-                   : l->port->wait(l->ctx, s->deadline_ns);
+    return s->wait ? s->wait(s->arg, until_ns)
+                   : l->port->wait(l->ctx, until_ns);
+}
+
+// *ticked: it was time to look without a doorbell.
+static int sleep_leading(struct far_link *l, const struct sleeper *s,
+    bool *ticked) {
+    if (interrupted(l)) {
+        return FAR_EINTR;
+    }
+    uint64_t until = fari_rescue_until(l, s->deadline_ns);
+    int err = sleep_at_bell(l, s, until);
+    *ticked = err == FAR_ETIMEDOUT && until < s->deadline_ns &&
+              l->port->now_ns(l->ctx) >= until;
+    if (atomic_load(&l->silent)) {
+        return FAR_ELINKDOWN;
+    }
+    return *ticked ? FAR_OK : err;
+}
+
+// Under the link's lock: looks, after a sleep. True if anything was there.
+static bool look(struct far_link *l, bool ticked) {
+    if (ticked) {
+        return fari_rescue_look(l) && drain(l);
+    }
+    l->rescue.evt = false;
+    return drain(l);
 }
 
 // A far side that rings or writes without end must not keep a call beyond its
@@ -190,8 +216,10 @@ static int lead(struct far_link *l, const struct sleeper *s) {
     int err = FAR_OK;
     bool slept = false;
     uint32_t rounds = 0;
+    bool ticked = false;
     for (;;) {
-        bool some = drain(l);
+        bool some = look(l, ticked);
+        ticked = false;
         if (slept && !some) {
             far_store(&l->count.spurious, l->count.spurious + 1u);
         }
@@ -212,20 +240,16 @@ static int lead(struct far_link *l, const struct sleeper *s) {
         if (err != FAR_OK) {
             return err;
         }
-        if (!far_msg_may_sleep(&l->evt)) {
+        if (!l->rescue.evt && !far_msg_may_sleep(&l->evt)) {
             continue;
         }
         l->leader_sleeps = true;
         fari_unlock(l, &l->lock);
-        if (interrupted(l)) {
-            err = FAR_EINTR;
-        } else {
-            err = sleep_leading(l, s);
-        }
+        err = sleep_leading(l, s, &ticked);
         fari_lock(l, &l->lock);
         l->leader_sleeps = false;
         far_store(&l->count.wakeups, l->count.wakeups + 1u);
-        slept = err == FAR_OK;
+        slept = err == FAR_OK && !ticked;
         if (err == FAR_EINTR && !interrupted(l)) {
             err = FAR_OK; // a signal that is not for us
         } else if (err == FAR_ELINKDOWN) {
@@ -377,7 +401,7 @@ void fari_glance(struct far_link *l) {
         // A time that has passed: the port only looks.
         int err = l->port->wait(l->ctx, 1u);
         drain(l);
-        if (err == FAR_ELINKDOWN) {
+        if (err == FAR_ELINKDOWN || atomic_load(&l->silent)) {
             link_broken(l);
         }
     }

@@ -175,3 +175,11 @@ bool far_msg_may_sleep(struct far_msg_reader *r) {
     FAR_SYNC(FAR_AT_MSG_SLEEP_LOOK);
     return refresh_head(r) == 0;
 }
+
+bool far_msg_is_read(struct far_msg_writer *w) {
+    return refresh_tail(w) != FAR_OK || w->tail == w->head;
+}
+
+bool far_msg_is_there(struct far_msg_reader *r) {
+    return refresh_head(r) != 0;
+}

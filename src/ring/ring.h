@@ -130,4 +130,9 @@ int far_msg_get(struct far_msg_reader *r, struct far_msg *m, void *buf);
 // the caller may sleep. FAR_EBADMSG shows at the next far_msg_get().
 bool far_msg_may_sleep(struct far_msg_reader *r);
 
+// True if the reader has taken all that was published, as far as is known; and
+// if something is there to be read. For who does not trust doorbells.
+bool far_msg_is_read(struct far_msg_writer *w);
+bool far_msg_is_there(struct far_msg_reader *r);
+
 #endif

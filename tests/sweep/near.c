@@ -50,6 +50,7 @@ int open_link(struct near *n, double wait_s) {
         .sockets = 8,
         .ring = RING,
         .quiet = true,
+        .rescue = n->rescue,
     };
     int err = far_posix_open(&n->port, &o);
     n->l = err == FAR_OK ? far_posix_link(n->port) : NULL;
@@ -128,7 +129,10 @@ static void hang_up(struct near *n) {
         n->s[i] = -1;
     }
     if (n->port) {
-        notes->rescues += 0;
+        struct far_counters count[2];
+        far_link_counters(n->l, &count[FAULTY_NEAR], &count[FAULTY_FAR]);
+        notes->rescues[0] += count[0].rescues;
+        notes->rescues[1] += count[1].rescues;
         far_posix_close(n->port);
     }
     n->port = NULL;
@@ -156,9 +160,9 @@ static void live_again(struct near *n) {
 }
 
 _Noreturn void near_run(const struct sweep_call *c, const char *path,
-    uint32_t rescue_ms) {
+    bool rescue) {
     struct near n = {
-        .s = {-1, -1, -1, -1}, .fd = -1, .path = path, .rescue_ms = rescue_ms};
+        .s = {-1, -1, -1, -1}, .fd = -1, .path = path, .rescue = rescue};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(LIMIT_S);
     n.fds = descriptors();

@@ -1,7 +1,7 @@
 // Kills near or farsockd at each step of each call, and looks at what is left.
 // SPDX-License-Identifier: MIT
 //
-//   usage: sweep FARSOCKD LINK all|table|SECONDS [SEED [CALL]]
+//   usage: sweep FARSOCKD LINK all|SECONDS|bells|bellsSECONDS [SEED [CALL]]
 //
 // Runs in a network namespace of its own that has loopback.
 
@@ -36,20 +36,24 @@ static void clear_faults(void) {
     }
 }
 
+static const char *doing = "killed at step";
+
 static void fail(const struct sweep_call *c, int side, uint32_t step,
     const char *what) {
-    printf("# %s: %s killed at step %u (%s): %s\n", c->name,
-        side == FAULTY_NEAR ? "near" : "farsockd", step,
+    printf("# %s: %s %s %u (%s): %s\n", c->name,
+        side == FAULTY_NEAR ? "near" : "farsockd", doing, step,
         side < 2 ? faulty->side[side].last : "-", what);
     fflush(stdout);
     failures++;
 }
 
+static bool rescue; // links whose doorbells may get lost
+
 static pid_t start_near(const struct sweep_call *c) {
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
-        near_run(c, far.path, 0);
+        near_run(c, far.path, rescue);
     }
     return pid;
 }
@@ -103,11 +107,15 @@ static void check_near(const struct sweep_call *c, int side, uint32_t step,
     }
 }
 
-// One run with a death at this step. False if nobody died.
-static bool point(const struct sweep_call *c, int side, uint32_t step) {
+static void begin(void) {
     memset(notes, 0, sizeof *notes);
     clear_faults();
     notes->run = peers_reset();
+}
+
+// One run with a death at this step. False if nobody died.
+static bool point(const struct sweep_call *c, int side, uint32_t step) {
+    begin();
     if (side < 2) {
         faulty->side[side].kill_at = step;
     }
@@ -201,6 +209,83 @@ static uint32_t sweep_sample(const struct count *counts, double length) {
     return total;
 }
 
+// --- Doorbells ---
+
+struct bell {
+    const char *doing;
+    bool rescue;    // on a link whose doorbells may get lost
+    uint32_t fault; // of doorbell n; or
+    uint32_t count; // at step n, rung so often for no reason
+    bool exact;     // nothing needs to be rescued
+};
+
+static const struct bell bells[] = {
+    {"rings twice at doorbell", false, FAULTY_BELL_TWICE, 0, true},
+    {"rings late at doorbell", false, FAULTY_BELL_LATE, 0, true},
+    {"rings early at step", false, 0, 1, true},
+    {"storms at step", false, 0, 1000, true},
+    {"rings twice at doorbell", true, FAULTY_BELL_TWICE, 0, true},
+    {"rings early at step", true, 0, 1, true},
+    {"storms at step", true, 0, 1000, true},
+    {"loses doorbell", true, FAULTY_BELL_LOST, 0, false},
+};
+
+static uint32_t rescues[2];
+
+// One run with this doorbell wrong. False if it was not rung so often.
+static bool ring_wrong(const struct sweep_call *c, const struct bell *b,
+    int side, uint32_t n) {
+    begin();
+    struct faulty_steps *s = &faulty->side[side];
+    s->bell_fault = b->fault;
+    s->bell_at = b->fault ? n : 0;
+    s->ring_at = b->count ? n : 0;
+    s->ring_count = b->count;
+    bool far_died = false;
+    doing = b->doing;
+    rescue = b->rescue;
+    int status = wait_near(start_near(c), &far_died);
+    faulty->on = 0;
+    check_near(c, side, n, status);
+    const char *what = far_died ? "farsockd crashed" : wrong_bytes();
+    what = what ? what : far_leak(&far);
+    if (!what && b->exact && (notes->rescues[0] || notes->rescues[1])) {
+        what = "something had to be rescued";
+    }
+    if (what) {
+        fail(c, side, n, what);
+    }
+    rescues[0] += notes->rescues[0];
+    rescues[1] += notes->rescues[1];
+    return b->fault ? s->bells >= n : s->steps >= n;
+}
+
+// Every doorbell, or each tenth step, of each call; or so many seconds of them.
+static uint32_t sweep_bells(const char *only, double length) {
+    uint32_t runs = 0;
+    double end = length > 0 ? seconds() + length : 1e300;
+    for (size_t i = 0; i < sweep_call_count; i++) {
+        // Where time is short, begin somewhere else each time.
+        size_t first = length > 0 ? (size_t)random() : i;
+        const struct sweep_call *c = &sweep_calls[first % sweep_call_count];
+        if (only && strcmp(only, c->name) != 0) {
+            continue;
+        }
+        for (size_t k = 0; k < 2 * sizeof bells / sizeof *bells; k++) {
+            const struct bell *b = &bells[k / 2];
+            uint32_t n = b->fault ? 1 : 1 + (uint32_t)random() % 10u;
+            while (failures < ENOUGH && seconds() < end &&
+                   ring_wrong(c, b, (int)(k & 1), n)) {
+                n += b->fault ? 1 : 10;
+                runs++;
+            }
+        }
+    }
+    printf("# %u doorbells wrong, rescues: near %u, farsockd %u\n", runs,
+        rescues[0], rescues[1]);
+    return runs;
+}
+
 static void *share_memory(const char *path, size_t size) {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0 || ftruncate(fd, (off_t)size) < 0) {
@@ -227,7 +312,7 @@ static void start(char **argv) {
 int main(int argc, char **argv) {
     if (argc < 4) {
         fprintf(stderr,
-            "usage: sweep FARSOCKD LINK all|table|SECONDS [SEED]\n");
+            "usage: sweep FARSOCKD LINK all|SECONDS|bells [SEED]\n");
         return 2;
     }
     bool all = !strcmp(argv[3], "all");
@@ -251,8 +336,14 @@ int main(int argc, char **argv) {
         printf("# %-22s %6u %6u\n", sweep_calls[i].name, counts[i].steps[0],
             counts[i].steps[1]);
     }
-    uint32_t total = all ? sweep_all(counts, only)
-                         : sweep_sample(counts, strtod(argv[3], NULL));
+    uint32_t total = 0;
+    if (!strncmp(argv[3], "bells", 5)) {
+        total = sweep_bells(only, strtod(argv[3] + 5, NULL));
+        failures += only || (rescues[0] && rescues[1]) ? 0 : 1;
+    } else {
+        total = all ? sweep_all(counts, only)
+                    : sweep_sample(counts, strtod(argv[3], NULL));
+    }
     printf("# %u points swept, seed %u, %u failed\n", total, seed, failures);
     far_end(&far);
     free(counts);

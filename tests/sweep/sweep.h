@@ -61,11 +61,11 @@ uint32_t peers_reset(void);
 
 struct notes {
     uint32_t run;
-    _Atomic uint32_t sent;   // bytes that a send to the sink took
-    _Atomic uint32_t dgrams; // datagrams that a send took
-    _Atomic uint32_t called; // the call returned
-    _Atomic uint32_t done;   // all was checked
-    _Atomic uint32_t rescues;
+    _Atomic uint32_t sent;       // bytes that a send to the sink took
+    _Atomic uint32_t dgrams;     // datagrams that a send took
+    _Atomic uint32_t called;     // the call returned
+    _Atomic uint32_t done;       // all was checked
+    _Atomic uint32_t rescues[2]; // by side
     char error[256];
 };
 extern struct notes *notes;
@@ -81,7 +81,7 @@ struct near {
     int fds;            // descriptors before the link
     bool resets[SOCKS]; // its ECONNRESET was told
     const char *path;
-    uint32_t rescue_ms;
+    bool rescue; // doorbells may get lost
 };
 
 struct sweep_call {
@@ -110,7 +110,7 @@ int descriptors(void);
 
 // Runs in a process of its own, which ends: status 0 if all is well.
 _Noreturn void near_run(const struct sweep_call *c, const char *path,
-    uint32_t rescue_ms);
+    bool rescue);
 
 // --- farsockd (far.c) ---
 

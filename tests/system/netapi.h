@@ -481,7 +481,12 @@ static const struct net net_over_link = {
 // mode: "native", or "far[:INDEX_BASE[:RING_BYTES[:SOCKETS]]]". NULL with *err
 // set (a far_err) if there is no link.
 static const struct net *net_open(const char *mode, int *err) {
-    struct far_posix_options o = {.wait_s = -1};
+    const char *like = getenv("LINK_LIKE"); // a link less safe than posix
+    struct far_posix_options o = {
+        .wait_s = -1,
+        .rescue = like && strstr(like, "rescue"),
+        .beat = like && strstr(like, "beat"),
+    };
     *err = 0;
     if (!strcmp(mode, "native")) {
         return &net_native;

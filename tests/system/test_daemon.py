@@ -537,7 +537,7 @@ def a_link():
     with Far() as far:
         with Near(far.link, features=0xFFFFFFFF, sockets=0) as near:
             w = near.welcome
-            check_equal((w.version, w.features, w.text), (1, 0, ""))
+            check_equal((w.version, w.features, w.text), (1, 3, ""))
             region, *bells = w.fds
             check_equal(fcntl.fcntl(region, F_GET_SEALS) & SEALS, SEALS)
             page = 4096 if NONCOHERENT else 0  # the emulator's own

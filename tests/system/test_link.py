@@ -17,6 +17,7 @@ from harness import (
     check_equal,
     main,
     program,
+    receive_all,
     test,
     until,
 )
@@ -67,6 +68,10 @@ s.write("back again")
 print(s.read())
 s.close()
 """
+
+
+def links(far):
+    return sum(row[0] == "link" for row in far.dump())
 
 
 def script(far, text, name="script.py"):
@@ -241,6 +246,43 @@ def many_deaths():
             peer.close()
             far.start()
             wants(sh, "link far", "0")
+
+
+@test
+def silent_far():
+    """With a heartbeat, a farsockd that stands still is dead to the near core."""
+    with Far() as far:
+        sh = far.shell(LINK_LIKE="beat")
+        peer = connected(far, sh)
+        peer.sendall(b"before")
+        wants(sh, "recv c 100", "6 before")
+        sh.begin("r", "recv c 100")
+        until("the near core waits", lambda: asleep(sh.pid))
+        time.sleep(1.5)  # longer than silence may last: hearts beat
+        check(sh.waits("r"), "a living farsockd was taken for dead")
+        far.daemon.send_signal(signal.SIGSTOP)
+        check_equal(sh.result("r", 10), "ECONNRESET")
+        wants(sh, "socket d 2 1", "ENETDOWN")
+        far.daemon.send_signal(signal.SIGCONT)
+        until("its link is gone", lambda: links(far) == 0)
+        wants(sh, "link far", "0")
+        peer = connected(far, sh)
+        wants(sh, "send c again", "5")
+        check_equal(peer.recv(10), b"again")
+
+
+@test
+def silent_near():
+    """With a heartbeat, a near core that stands still is dead to farsockd."""
+    with Far() as far:
+        sh = far.shell(LINK_LIKE="beat")
+        peer = connected(far, sh)
+        wants(sh, "send c before", "6")
+        sh.child.send_signal(signal.SIGSTOP)
+        check_equal(receive_all(peer), b"before")
+        until("its link is gone", lambda: links(far) == 0, 10)
+        sh.child.send_signal(signal.SIGCONT)
+        wants(sh, "recv c 10", "ECONNRESET")
 
 
 @test

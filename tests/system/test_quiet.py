@@ -105,6 +105,16 @@ def idle_c_program():
         check_equal(sh.result("p"), "1 0:0x1")
 
 
+@test
+def idle_unreliable_link():
+    """A link whose doorbells may get lost has no timer without an open socket."""
+    with Far() as far:
+        sh = far.shell(LINK_LIKE="rescue")
+        connected(far, sh)
+        wants(sh, "close c", "0")
+        check_quiet(far, far.pid, sh.pid)
+
+
 def idle_script(text, ready, count):
     if BUILD.name == "san-thread":
         skip("the sanitizer's own thread in farsockd wakes")

@@ -47,5 +47,11 @@ def killed_anywhere():
         sweep(str(SECONDS), SEED)
 
 
+@test
+def doorbells_wrong():
+    """Doorbells that ring twice, late, early or 1000 times, or get lost."""
+    sweep("bells" if FULL and not SANITIZED else f"bells{SECONDS // 2}", SEED)
+
+
 if __name__ == "__main__":
     main()
