@@ -6,11 +6,15 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 
 // A wish: what is not used costs no memory, and programs expect more than the
 // 1024 of a small core.
-#define SOCKETS 4096
+#define SOCKETS       4096
+#define SOCKETS_LEAST 64
+// Address space that a socket takes, as rings are by default.
+#define SOCKET_BYTES (512u * 1024u)
 
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static struct plink *_Atomic current;
@@ -54,11 +58,23 @@ __attribute__((constructor)) static void remember_link(void) {
     }
 }
 
+// A program may have a limit on its address space: it gets a quarter of that.
+static uint32_t sockets_wished(void) {
+    struct rlimit r;
+    if (getrlimit(RLIMIT_AS, &r) != 0 || r.rlim_cur == RLIM_INFINITY) {
+        return SOCKETS;
+    }
+    rlim_t fit = r.rlim_cur / 4u / SOCKET_BYTES;
+    return fit > SOCKETS         ? SOCKETS
+           : fit < SOCKETS_LEAST ? SOCKETS_LEAST
+                                 : (uint32_t)fit;
+}
+
 static struct plink *open_link(void) {
     struct far_posix_options o = {
         .path = link_path[0] ? link_path : NULL,
         .wait_s = -1,
-        .sockets = SOCKETS,
+        .sockets = sockets_wished(),
         .first_fd = guard_floor(),
         .interrupted = interrupted,
     };
@@ -108,7 +124,11 @@ void link_forget_after_fork(void) {
         real()->close(fd);
     }
     pthread_mutex_init(&opening, NULL);
-    atomic_store(&current, NULL);
+    // Its memory, too: a limit on address space may come before our own link.
+    struct plink *l = atomic_exchange(&current, NULL);
+    if (l) {
+        far_posix_close(l->posix);
+    }
 }
 
 // Numbers of the link equal those of Linux's generic ABI.

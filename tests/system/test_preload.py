@@ -424,6 +424,25 @@ def forked():
 
 
 @test
+def little_memory():
+    """A child with little address space has a link all the same."""
+    both(
+        """
+        import os, resource, socket
+        l = socket.create_server(("127.0.0.1", 0))
+        pid = os.fork()
+        if pid == 0:
+            resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))
+            c = socket.create_connection(l.getsockname()); s = l.accept()[0]
+            c.sendall(b"enough"); print(s.recv(100), flush=True)
+            many = [socket.socket() for _ in range(90)]
+            print(len(many), flush=True); os._exit(0)
+        print(os.waitpid(pid, 0)[1])
+        """
+    )
+
+
+@test
 def inherited_streams():
     """A child goes on with its parent's connection, and so does a program."""
     both(
