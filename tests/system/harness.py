@@ -257,8 +257,9 @@ class Child:
         _children.append(self)
 
     def _read(self):
-        for line in self.process.stdout:
-            self.lines.put(line.decode(errors="replace").rstrip("\n"))
+        with contextlib.suppress(ValueError):  # kill() closes it meanwhile
+            for line in self.process.stdout:
+                self.lines.put(line.decode(errors="replace").rstrip("\n"))
         self.lines.put(None)
 
     def line(self, seconds=PATIENCE_S):
