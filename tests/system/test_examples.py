@@ -5,12 +5,14 @@
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 
 from certificates import make_certificates
 from harness import (
     BUILD,
+    SANITIZED,
     TOP,
     Child,
     Far,
@@ -298,6 +300,38 @@ def demonstration():
     check(demo.process.returncode != 0, "succeeds without its peer")
     taken.close()
     net.close()
+
+
+@test
+def without_network():
+    """README's program without any network reaches it by farsockd only."""
+    need("curl")
+    if SANITIZED:
+        skip("a sanitizer's run time must be loaded first")
+    part = (TOP / "README.md").read_text(encoding="utf-8").split("know nothing of it")[1]
+    commands = re.findall(r"^    (\S.*)$", part, re.M)[:4]
+    check_equal([c.endswith("&") for c in commands], [True, True, False, False])
+    net = Namespace(loopback=True)
+    link = TOP / "build/far"
+    link.unlink(missing_ok=True)
+    children = [Child(["sh", "-c", "exec " + c.rstrip("& ")], net) for c in commands[:2]]
+    until("a web server", lambda: accepts(net, 8000))
+    until("farsockd", link.exists)
+    Child(["sh", "-c", commands[2]], net).end(status=7)
+    got = Child(["sh", "-c", commands[3]], net).end()
+    want = (TOP / "README.md").read_text(encoding="utf-8").splitlines()
+    check_equal(got == want, True, f"{len(got)} lines")
+    for child in reversed(children):
+        child.send_signal(signal.SIGTERM)
+        child.end(status=None)
+
+
+def accepts(net, port):
+    try:
+        net.connect(port).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 if __name__ == "__main__":
