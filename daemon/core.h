@@ -216,12 +216,20 @@ struct sock {
     uint32_t rx_goal;    // with rx_full: go on when rx_tail passes this
     uint32_t near_flags; // as last seen
     uint32_t tx_more;    // the same: more follows what ends here
+    uint32_t tx_urg_seen, tx_urg_end; // the same: urgent bytes
+    bool tx_urg; // one is in the ring, and ends at tx_urg_end
 
     // What is published in the line.
     uint32_t state, fin_pos, err, verdict;
-    bool dirty; // state, fin_pos, err or verdict changed
+    uint32_t urg, urg_pos[FAR_MARKS];
+    bool dirty; // one of these changed
 
     bool rx_ready;     // the kernel may have data
+    bool rx_sure;      // it has, and the first byte is not urgent
+    bool urg_hint;     // it has urgent data
+    bool urg_ahead;    // whose mark is published, and was not yet reached
+    bool urg_inline;   // the kernel's SO_OOBINLINE
+    bool oob_inline;   // near's
     bool rx_full;      // no room for more
     bool tx_blocked;   // the kernel has no room; EPOLLOUT will tell
     bool tx_dead;      // nothing can be sent any more: discard
@@ -347,6 +355,15 @@ void dgram_flush(struct sock *s, uint32_t tag, const struct far_req_flush *req);
 void dgram_cancel(struct sock *s, int32_t result); // a FLUSH that waits
 // True if a record is in the tx ring that could go now.
 bool dgram_has_work(const struct sock *s);
+
+// --- Urgent data (urgent.c) ---
+
+// Before a recv() of which it is not sure that it begins with plain data: takes
+// note of a mark. False if there is nothing to recv(); then rx_ready is off.
+bool urgent_look(struct sock *s);
+// Takes note of urgent data wherever it is. What recv(MSG_OOB) would say: 1, or
+// 0, or a far_err.
+int32_t urgent_find(struct sock *s);
 
 // --- Tokens (token.c): sockets that several processes have ---
 

@@ -148,6 +148,8 @@ static struct sock *adopt(struct sock *listener, uint32_t slot,
     if (s) {
         s->linger_on = listener->linger_on;
         s->linger_s = listener->linger_s;
+        s->urg_inline = listener->urg_inline;
+        s->oob_inline = listener->oob_inline;
         s->rcvlowat = listener->rcvlowat;
         sock_set_state(s, FAR_ST_CONNECTED, 0);
         sock_refresh(s);
@@ -201,7 +203,7 @@ static void stream_connecting(struct sock *s, int32_t r, bool dissolves) {
     bool fresh = !(s->state & (FAR_ST_CONNECTED | FAR_ST_CONNECTING));
     if (fresh && !dissolves && (r == FAR_OK || r == FAR_EINPROGRESS)) {
         s->tx_dead = s->fin_seen = s->failed = s->shut_waits = false;
-        s->shut_rd = false;
+        s->shut_rd = s->urg_hint = s->urg_ahead = false;
         // As the kernel does: an earlier connection's error is forgotten.
         s->err &= 0xffff0000u;
         s->dirty = true;
@@ -344,6 +346,9 @@ static void op_getsockopt(struct request *q) {
 static void op_ioctl(struct request *q) {
     struct far_req_ioctl req;
     memcpy(&req, q->payload, sizeof req);
+    if (req.request == FAR_FIONREAD && q->sock->urg_hint) {
+        urgent_find(q->sock); // bytes count up to the mark
+    }
     int32_t r = ioctl_do(q->sock, req.request, &req.arg);
     struct far_rep_ioctl rep = {
         .rx_head = q->sock->rx_head,
@@ -357,11 +362,25 @@ static void op_flush(struct request *q) {
     struct far_req_flush req;
     memcpy(&req, q->payload, sizeof req);
     if (q->sock->type == FAR_SOCK_STREAM) {
-        reply(q, FAR_EOPNOTSUPP);
+        publish_and_reply(q, FAR_OK, NULL, 0); // by now it went
         return;
     }
     dgram_flush(q->sock, q->msg->tag, &req);
     sock_publish(q->sock);
+}
+
+static void op_urgent(struct request *q) {
+    struct sock *s = q->sock;
+    int32_t r = FAR_EOPNOTSUPP;
+    if (s->type == FAR_SOCK_STREAM) {
+        s->rx_ready = true;
+        stream_rx(s, TURN_BYTES);
+        r = s->fd >= 0 ? urgent_find(s) : FAR_EBADMSG;
+    }
+    publish_and_reply(q, r, NULL, 0);
+    if (s->fd >= 0) {
+        sock_wake(s);
+    }
 }
 
 static void op_share(struct request *q) {
@@ -483,6 +502,7 @@ static const struct op ops[] = {
     [FAR_OP_FLUSH] = {op_flush, true},
     [FAR_OP_SHARE] = {op_share, true},
     [FAR_OP_IOCTL] = {op_ioctl, true},
+    [FAR_OP_URGENT] = {op_urgent, true},
 };
 
 static void serve_on_socket(struct request *q) {

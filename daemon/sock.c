@@ -73,6 +73,7 @@ static void init_line(struct sock *s) {
     far_store(&line->fin_pos, base);
     far_store(&line->err, 0);
     far_store(&line->verdict, 0);
+    far_store(&line->urg, 0);
     FAR_WMB(FAR_AT_LINE_GEN);
     far_store(&line->gen, s->gen);
     FAR_CLEAN(FAR_AT_LINE_NEW, line, sizeof *line);
@@ -88,6 +89,15 @@ static void store_line(struct sock *s) {
     struct far_far_line *line = far_line(s);
     // Bytes before the indexes that announce them, indexes before the state
     // that says that they are final.
+    if (s->dirty) {
+        // A mark before the bytes that reach it, and its place before its
+        // count.
+        for (uint32_t i = 0; i < FAR_MARKS; i++) {
+            far_store(&line->urg_pos[i], s->urg_pos[i]);
+        }
+        FAR_WMB(FAR_AT_URG_PLACE);
+        far_store(&line->urg, s->urg);
+    }
     FAR_WMB(FAR_AT_FAR_DATA);
     far_store(&line->tx_tail, s->tx_tail);
     far_store(&line->rx_head, s->rx_head);
@@ -157,6 +167,20 @@ void sock_break(struct sock *s, const char *what, int host_errno) {
     sock_wake(s);
 }
 
+// Near has sent an urgent byte. One that far still has in the ring when the
+// next comes is forgotten, as in the kernel's queue.
+static void look_urgent(struct sock *s, const struct far_near_line *near) {
+    uint32_t count = far_load(&near->urg_count);
+    uint32_t end = far_load(&near->urg_end);
+    // Not yet: its byte is not published, or what we see is still the last.
+    if (end - s->tx_tail - 1u < tx_used(s) &&
+        !(s->tx_urg && s->tx_urg_end == end)) {
+        s->tx_urg = true;
+        s->tx_urg_end = end;
+        s->tx_urg_seen = count;
+    }
+}
+
 bool sock_look(struct sock *s) {
     const struct far_near_line *near = near_line(s);
     FAR_INV(FAR_AT_FAR_LOOK, near, sizeof *near);
@@ -183,6 +207,9 @@ bool sock_look(struct sock *s) {
     s->tx_more = far_load(&near->tx_more);
     s->tx_head = tx_head;
     s->rx_tail = rx_tail;
+    if (far_load(&near->urg_count) != s->tx_urg_seen) {
+        look_urgent(s, near);
+    }
     if (s->rx_full && (int32_t)(rx_tail - s->rx_goal) > 0) {
         s->rx_full = false;
         sock_wake(s);
@@ -292,7 +319,8 @@ static void refresh_stream(struct sock *s, uint32_t bits) {
 static void refresh_dgram(struct sock *s, uint32_t bits) {
     uint32_t set = bits & POLLHUP ? FAR_ST_HUP : 0;
     set |= bits & POLLRDHUP ? FAR_ST_RDHUP : 0;
-    sock_set_state(s, set, (FAR_ST_HUP | FAR_ST_RDHUP) & ~set);
+    set |= bits & POLLPRI ? FAR_ST_PRI : 0;
+    sock_set_state(s, set, (FAR_ST_HUP | FAR_ST_RDHUP | FAR_ST_PRI) & ~set);
 }
 
 void sock_refresh(struct sock *s) {
@@ -305,8 +333,6 @@ void sock_refresh(struct sock *s) {
     } else {
         sock_set_state(s, 0, FAR_ST_ERRQUEUE);
     }
-    sock_set_state(s, bits & POLLPRI ? FAR_ST_PRI : 0,
-        bits & POLLPRI ? 0 : FAR_ST_PRI);
     if (bits & (POLLIN | POLLRDHUP | POLLHUP)) {
         s->rx_ready = true;
     }
@@ -323,9 +349,11 @@ static void take_events(struct sock *s) {
     if (ev & EPOLLOUT) {
         s->tx_blocked = false;
     }
-    if (ev & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+    if (ev & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
         s->rx_ready = true;
     }
+    s->rx_sure = (ev & (EPOLLIN | EPOLLPRI)) == EPOLLIN;
+    s->urg_hint |= (ev & EPOLLPRI) != 0;
     // The mask is as old as the last epoll_wait(), and a request may have
     // changed everything since: for what is more than data ask again.
     if ((ev & ~(uint32_t)(EPOLLIN | EPOLLOUT)) ||
@@ -397,6 +425,7 @@ static void place_rings(struct sock *s, const struct far_rings *r) {
     s->tx_tail = s->rx_head = s->tx_head = s->rx_tail = base;
     s->tx_checked = s->rx_checked = s->fin_pos = s->flushed_to = base;
     s->tx_more = base - 1u;
+    s->tx_urg_end = base;
 }
 
 struct sock *sock_new(struct link *l, uint32_t slot,

@@ -80,10 +80,26 @@ static bool asks_for_ctl(int level, int name) {
     }
 }
 
+// The kernel's own is on once urgent data has come.
+static void note_inline(struct sock *s, const void *val, uint32_t len) {
+    int on = 0;
+    memcpy(&on, val, len < sizeof on ? len : sizeof on);
+    s->oob_inline = on != 0;
+    s->urg_inline = on != 0;
+    if (!on && s->urg) {
+        on = 1;
+        s->urg_inline = true;
+        setsockopt(s->fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+    }
+}
+
 // What else changes when the kernel has taken an option.
 static void note_option(struct sock *s, int host_level, int host_name,
     const void *val, uint32_t len) {
     s->wants_ctl |= asks_for_ctl(host_level, host_name);
+    if (host_level == SOL_SOCKET && host_name == SO_OOBINLINE) {
+        note_inline(s, val, len);
+    }
     bool is_recverr = (host_level == IPPROTO_IP && host_name == IP_RECVERR) ||
                       (host_level == IPPROTO_IPV6 && host_name == IPV6_RECVERR);
     if (is_recverr) {
@@ -195,6 +211,9 @@ int32_t opt_get(struct sock *s, int32_t level, int32_t opt, void *val,
     }
     if (is_sol(level, opt, FAR_SO_RCVLOWAT)) {
         return give_int(s->rcvlowat, val, size);
+    }
+    if (is_sol(level, opt, FAR_SO_OOBINLINE)) {
+        return give_int(s->oob_inline, val, size);
     }
     int32_t n = get_from_kernel(s, host_level, host_name, val, size);
     if (level == FAR_SOL_SOCKET && n == (int32_t)sizeof(int)) {

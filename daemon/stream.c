@@ -37,12 +37,23 @@ static long send_some(struct sock *s, uint32_t n) {
     };
     far_ring_inv(FAR_AT_FAR_SEND, s->tx, s->tx_size, s->tx_tail, n);
     bool more = n == tx_used(s) && s->tx_more == s->tx_head;
-    int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+    // The last one before an urgent byte goes with it.
+    more = more || (s->tx_urg && s->tx_tail + n + 1u == s->tx_urg_end);
+    bool urgent = s->tx_urg && s->tx_tail + n == s->tx_urg_end;
+    int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0) |
+                (urgent ? MSG_OOB : 0);
     long sent;
     do {
         sent = sendmsg(s->fd, &m, flags);
     } while (sent < 0 && errno == EINTR);
     return sent;
+}
+
+// Of n bytes, those that one call takes. An urgent byte goes by itself: of what
+// the kernel takes it marks the last, also where that is only a part.
+static uint32_t piece(const struct sock *s, uint32_t n) {
+    uint32_t urgent = s->tx_urg_end - s->tx_tail;
+    return s->tx_urg ? least(n, urgent > 1 ? urgent - 1 : 1) : n;
 }
 
 uint32_t stream_tx(struct sock *s, uint32_t budget) {
@@ -55,12 +66,14 @@ uint32_t stream_tx(struct sock *s, uint32_t budget) {
         if (s->tx_dead) {
             moved += tx_used(s);
             s->tx_tail = s->tx_head;
+            s->tx_urg = false;
             break;
         }
-        long sent = send_some(s, least(tx_used(s), budget - moved));
+        long sent = send_some(s, piece(s, least(tx_used(s), budget - moved)));
         if (sent >= 0) {
             s->tx_tail += (uint32_t)sent;
             count_tx(s, (uint64_t)sent);
+            s->tx_urg &= s->tx_tail != s->tx_urg_end;
             moved += (uint32_t)sent;
         } else if (errno == EAGAIN) {
             s->tx_blocked = true;
@@ -134,6 +147,10 @@ uint32_t stream_rx(struct sock *s, uint32_t budget) {
             rx_wait_room(s, 1);
             break;
         }
+        if (!s->rx_sure && !urgent_look(s)) {
+            break;
+        }
+        s->rx_sure = false;
         uint32_t want = least(rx_free(s), budget - moved);
         long got = recv_some(s, want);
         if (got < 0) {
@@ -147,11 +164,18 @@ uint32_t stream_rx(struct sock *s, uint32_t budget) {
             }
             // A short count means empty, and saves a call; but not at urgent
             // data, which it stops at, nor when the end is behind it.
-            uint32_t odd = FAR_ST_PRI | FAR_ST_RDHUP | FAR_ST_HUP;
-            if ((uint32_t)got < want && !(s->state & odd) && !s->failed) {
+            uint32_t odd = FAR_ST_RDHUP | FAR_ST_HUP;
+            if ((uint32_t)got < want && !(s->state & odd) && !s->failed &&
+                !s->urg_hint) {
                 s->rx_ready = false;
             }
         }
+    }
+    // An event that is older than this says nothing any more.
+    s->rx_sure = false;
+    s->events &= ~(uint32_t)EPOLLIN;
+    if (s->urg_hint && s->rx_full && s->fd >= 0) {
+        urgent_find(s);
     }
     return moved;
 }

@@ -17,6 +17,12 @@ int ioctl_ask(struct psock *s, unsigned long request, void *arg) {
     return far_done(far_posix_ioctl(s->link->near, s->handle, request, arg));
 }
 
+// The C library's own calls its ioctl() past ours.
+EXPORT int sockatmark(int fd) {
+    int at = 0;
+    return ioctl(fd, SIOCATMARK, &at) < 0 ? -1 : at;
+}
+
 EXPORT int getifaddrs(struct ifaddrs **out) {
     struct plink *l = link_get();
     if (!l) {

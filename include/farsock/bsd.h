@@ -58,6 +58,7 @@ int far_bsd_select(int n, fd_set *rd, fd_set *wr, fd_set *ex,
     struct timeval *timeout);
 int far_bsd_fcntl(int fd, int cmd, ...);
 int far_bsd_ioctl(int fd, unsigned long request, ...);
+int far_bsd_sockatmark(int fd);
 int far_bsd_getaddrinfo(const char *host, const char *service,
     const struct addrinfo *hints, struct addrinfo **out);
 void far_bsd_freeaddrinfo(struct addrinfo *list);
@@ -92,6 +93,7 @@ struct hostent *far_bsd_gethostbyname(const char *name);
     #define select        far_bsd_select
     #define fcntl         far_bsd_fcntl
     #define ioctl         far_bsd_ioctl
+    #define sockatmark    far_bsd_sockatmark
     #define getaddrinfo   far_bsd_getaddrinfo
     #define freeaddrinfo  far_bsd_freeaddrinfo
     #define getnameinfo   far_bsd_getnameinfo

@@ -224,6 +224,9 @@ int far_getsockopt(struct far_link *l, int sock, int level, int opt, void *val,
 int far_ioctl(struct far_link *l, int sock, uint32_t request,
     struct far_ifreq *arg);
 
+// As sockatmark(3): 1 if the next byte to be read is urgent data, or was; 0.
+int far_sockatmark(struct far_link *l, int sock);
+
 // Type, family and protocol given at creation, known here. FAR_OK, FAR_EBADF.
 int far_sockinfo(struct far_link *l, int sock, uint32_t *family, uint32_t *type,
     uint32_t *proto);

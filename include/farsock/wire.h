@@ -129,14 +129,16 @@ enum far_near_flag {
 };
 
 struct far_near_line {
-    uint32_t gen;     // 1 .. 2^32-1, other than the slot's last one
-    uint32_t tx_head; // bytes ever written to the tx ring
-    uint32_t rx_tail; // bytes ever taken from the rx ring
-    uint32_t tx_wake; // "KICK me when tx_tail passes this"
-    uint32_t rx_wake; // "KICK me when rx_head passes this"
-    uint32_t flags;   // far_near_flag
-    uint32_t tx_more; // "more follows what ends here" (MSG_MORE)
-    uint32_t reserved[9];
+    uint32_t gen;       // 1 .. 2^32-1, other than the slot's last one
+    uint32_t tx_head;   // bytes ever written to the tx ring
+    uint32_t rx_tail;   // bytes ever taken from the rx ring
+    uint32_t tx_wake;   // "KICK me when tx_tail passes this"
+    uint32_t rx_wake;   // "KICK me when rx_head passes this"
+    uint32_t flags;     // far_near_flag
+    uint32_t tx_more;   // "more follows what ends here" (MSG_MORE)
+    uint32_t urg_count; // urgent bytes written (MSG_OOB); wraps
+    uint32_t urg_end;   // tx index behind the last of them
+    uint32_t reserved[7];
 };
 _Static_assert(sizeof(struct far_near_line) == 64, "SPEC: near line");
 
@@ -149,7 +151,7 @@ enum far_state {
     FAR_ST_FIN = 0x10,       // the peer ended its side: data ends at fin_pos
     FAR_ST_HUP = 0x20,       // both directions are over (kernel: POLLHUP)
     FAR_ST_RDHUP = 0x40,     // kernel: POLLRDHUP; data may still come before it
-    FAR_ST_PRI = 0x80,       // urgent data
+    FAR_ST_PRI = 0x80,       // kernel: POLLPRI, of what is no stream
     FAR_ST_CLOSED = 0x100,   // far has let go of the slot and its rings
     FAR_ST_ERRQUEUE = 0x200, // the error queue is not empty (POLLERR, no errno)
     // A stream that was reset (or whose connect failed) without a FIN before
@@ -163,6 +165,8 @@ enum far_state {
     FAR_ST_DRAINED = 0x400,
 };
 
+#define FAR_MARKS 4u // urgent marks that far's line remembers
+
 struct far_far_line {
     uint32_t gen;     // equal to near's once far knows the socket
     uint32_t tx_tail; // bytes ever taken from the tx ring
@@ -173,7 +177,9 @@ struct far_far_line {
     uint32_t fin_pos; // valid with FAR_ST_FIN: the value rx_head ends at
     uint32_t err;     // sequence << 16 | error number (positive); 0: none yet
     uint32_t verdict; // advanced when this socket's datagram verdicts are void
-    uint32_t reserved[7];
+    uint32_t urg;     // sequence << 16 | the last urgent byte; 0: none yet
+    uint32_t urg_pos[FAR_MARKS]; // rx index of mark n is at n % FAR_MARKS
+    uint32_t reserved[2];
 };
 _Static_assert(sizeof(struct far_far_line) == 64, "SPEC: far line");
 

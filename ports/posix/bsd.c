@@ -295,6 +295,12 @@ int far_bsd_ioctl(int fd, unsigned long request, ...) {
     return bsd_result(far_posix_ioctl(t.l, t.sock, request, arg));
 }
 
+int far_bsd_sockatmark(int fd) {
+    struct target t;
+    return is_far(fd, &t) ? bsd_result(far_sockatmark(t.l, t.sock))
+                          : sockatmark(fd);
+}
+
 // --- Data ---
 
 static ssize_t sent(struct far_link *l, int sock, int32_t n, int flags) {

@@ -120,6 +120,7 @@ static void begin_anew(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
     forget_shutdown(l, slot);
     fari_lock(l, &s->rx_lock);
+    s->urg_state = FARI_URG_NONE;
     if (fari_refresh_rx(l, slot) == FAR_OK && s->rx_tail != s->rx_head) {
         s->rx_tail = s->rx_head;
         fari_publish_rx(l, slot, true);
@@ -190,7 +191,7 @@ static void inherit(const struct fari_sock *from, struct fari_sock *to) {
     to->rcvlowat = from->rcvlowat;
     to->rcvtimeo_ms = from->rcvtimeo_ms;
     to->sndtimeo_ms = from->sndtimeo_ms;
-    to->flags = (uint8_t)(from->flags & FARI_LINGER);
+    to->flags = (uint8_t)(from->flags & (FARI_LINGER | FARI_INLINE));
 }
 
 // One connection if there is one: its slot, or an error.

@@ -63,7 +63,14 @@ static void add_rings(struct far_link *l, uint32_t slot, uint32_t request,
     const struct far_rep_ioctl *rep, struct far_ifreq *arg) {
     bool is_stream = l->socks[slot].type == FAR_SOCK_STREAM;
     if (request == FAR_FIONREAD && is_stream) {
-        arg->value = sum(arg->value, unread(l, slot, rep->rx_head));
+        int32_t n = sum(arg->value, unread(l, slot, rep->rx_head));
+        arg->value = (int32_t)fari_urg_unread(l, slot, (uint32_t)n);
+    } else if (request == FAR_SIOCATMARK && is_stream) {
+        // Of what is announced only far's kernel knows; it stands where we do
+        // if there is nothing between.
+        int32_t at = arg->value && unread(l, slot, rep->rx_head) == 0;
+        arg->value =
+            fari_urg_at_mark(l, slot, &arg->value) == FAR_OK ? arg->value : at;
     } else if (request == FAR_FIONREAD) {
         next_datagram(l, slot, &arg->value);
     } else if (is_stream &&
@@ -76,6 +83,10 @@ static int ioctl_pinned(struct far_link *l, uint32_t slot, uint32_t request,
     struct far_ifreq *arg) {
     if (request == FAR_FIONREAD && l->socks[slot].type != FAR_SOCK_STREAM &&
         next_datagram(l, slot, &arg->value)) {
+        return FAR_OK;
+    }
+    if (request == FAR_SIOCATMARK && l->socks[slot].type == FAR_SOCK_STREAM &&
+        fari_urg_at_mark(l, slot, &arg->value) == FAR_OK) {
         return FAR_OK;
     }
     struct far_req_ioctl req = {.request = request, .arg = *arg};

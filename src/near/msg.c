@@ -62,10 +62,9 @@ int32_t far_recvfrom(struct far_link *l, int sock, void *buf, size_t len,
         if (from) {
             *from = (struct far_addr){0};
         }
-        if (out_flags) {
-            *out_flags = 0;
-        }
-        return fari_stream_recv(l, slot, sock, &iov, 1, flags, deadline_ns);
+        uint32_t none = 0;
+        return fari_stream_recv(l, slot, sock, &iov, 1, flags,
+            out_flags ? out_flags : &none, deadline_ns);
     }
     struct far_msghdr m = {.name = from, .iov = &iov, .iov_count = 1};
     int32_t n = recv_dgram(l, sock, slot, &m, flags, deadline_ns);
@@ -133,9 +132,8 @@ int32_t far_recvmsg(struct far_link *l, int sock, struct far_msghdr *m,
         *m->name = (struct far_addr){0};
     }
     m->ctl_len = 0;
-    m->flags = 0;
     return fari_stream_recv(l, slot, sock, m->iov, m->iov_count, flags,
-        deadline_ns);
+        &m->flags, deadline_ns);
 }
 
 // --- Many messages ---

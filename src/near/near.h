@@ -36,6 +36,14 @@ enum fari_sock_flag {
     FARI_DOWN_TOLD = 0x10, // the far core's death was reported once
     FARI_LINGER = 0x20,    // close waits (SO_LINGER n)
     FARI_RX_BUSY = 0x40,   // a large datagram is being read: others queue
+    FARI_INLINE = 0x80,    // SO_OOBINLINE
+};
+
+// Of the last urgent mark, which is gone once rx_tail has passed it.
+enum fari_urg {
+    FARI_URG_NONE,
+    FARI_URG_VALID,
+    FARI_URG_READ, // its byte was taken with MSG_OOB
 };
 
 // A socket, private to near. Indexes here are the authority; `_pub` is what
@@ -50,9 +58,14 @@ struct fari_sock {
     uint32_t rx_head; // far's, as last seen
     uint32_t rx_pub;
     uint32_t rx_checked;
-    uint32_t tx_more;  // near's line: the position after which more follows
-    uint32_t kick_pos; // end of our last KICK in the cmd ring
-    uint32_t err_seen; // sequence of the last error taken
+    uint32_t tx_more;   // near's line: the position after which more follows
+    uint32_t urg_count; // the same: urgent bytes sent, and where the last ends
+    uint32_t urg_end;
+    uint32_t urg_word;         // far's urg as last seen; under rx_lock
+    _Atomic uint32_t urg_pos;  // of the mark
+    _Atomic uint8_t urg_state; // fari_urg
+    uint32_t kick_pos;         // end of our last KICK in the cmd ring
+    uint32_t err_seen;         // sequence of the last error taken
     uint32_t rcvlowat;
     uint32_t rcvtimeo_ms; // 0: none
     uint32_t sndtimeo_ms;
@@ -280,9 +293,9 @@ int fari_sleep(struct far_link *l, uint32_t waiter, uint64_t deadline_ns,
     uint32_t timeo_ms, uint64_t *timeo_ns);
 // True at the end of what can be read: *result is what recv says then. An error
 // is taken only if tell: a call that has bytes to return leaves it for the
-// next.
-bool fari_stream_over(struct far_link *l, uint32_t slot, bool tell,
-    int *result);
+// next. hole: 1 if the byte at rx_tail is urgent, and only looked past.
+bool fari_stream_over(struct far_link *l, uint32_t slot, uint32_t hole,
+    bool tell, int *result);
 // The part of it that is far's death, for any socket.
 bool fari_over_by_death(struct far_link *l, uint32_t slot, bool tell,
     int *result);
@@ -335,6 +348,39 @@ void fari_trust(struct far_link *l, uint32_t slot, const struct far_addr *addr,
 // Forgets what is known of a socket's destinations.
 void fari_forget_verdicts(struct far_link *l, uint32_t slot);
 
+// --- urgent.c: MSG_OOB. Under rx_lock, but for the last three. ---
+// Far's line has another urg: which marks there are now.
+void fari_urg_news(struct far_link *l, uint32_t slot,
+    const struct far_far_line *line);
+// True if pos is that of the mark.
+static inline bool fari_urg_is_at(const struct fari_sock *s, uint32_t pos) {
+    return s->urg_state != FARI_URG_NONE && s->urg_pos == pos;
+}
+// True if what is at pos is no data: it is urgent, and that is not in line.
+static inline bool fari_urg_is_hole(const struct fari_sock *s, uint32_t pos) {
+    return fari_urg_is_at(s, pos) && !(s->flags & FARI_INLINE);
+}
+// Of n bytes from pos on, those before a mark further on.
+static inline uint32_t fari_urg_before(const struct fari_sock *s, uint32_t pos,
+    uint32_t n) {
+    uint32_t ahead = s->urg_pos - pos;
+    bool limits = s->urg_state != FARI_URG_NONE && ahead > 0 && ahead < n;
+    return limits ? ahead : n;
+}
+// rx_tail has moved.
+static inline void fari_urg_pass(struct fari_sock *s) {
+    if (s->urg_state != FARI_URG_NONE &&
+        (int32_t)(s->rx_tail - s->urg_pos) > 0) {
+        s->urg_state = FARI_URG_NONE;
+    }
+}
+// recv(MSG_OOB).
+int32_t fari_urg_recv(struct far_link *l, uint32_t slot, int sock,
+    const struct far_iov *iov, size_t count, uint32_t flags, uint32_t *out);
+// SIOCATMARK of a stream, pinned; and what FIONREAD says where it found n.
+int fari_urg_at_mark(struct far_link *l, uint32_t slot, int32_t *at);
+uint32_t fari_urg_unread(struct far_link *l, uint32_t slot, uint32_t n);
+
 // --- stream.c, dgram.c, dgram_rx.c ---
 // Under tx_lock: whether a stream can be written to now. FAR_OK, FAR_EAGAIN (it
 // connects), or the error that send gives. It is taken only if tell: a call
@@ -344,8 +390,9 @@ int fari_may_send(struct far_link *l, uint32_t slot, bool tell);
 int32_t fari_stream_send(struct far_link *l, uint32_t slot, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags,
     uint64_t deadline_ns);
+// *out: what msg_flags would say.
 int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock,
-    const struct far_iov *iov, size_t count, uint32_t flags,
+    const struct far_iov *iov, size_t count, uint32_t flags, uint32_t *out,
     uint64_t deadline_ns);
 // Datagrams: the caller has pinned.
 int32_t fari_dgram_send(struct far_link *l, uint32_t slot,

@@ -63,6 +63,14 @@ static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
         s->flags |= waits ? FARI_LINGER : 0;
         fari_unlock(l, &l->lock);
     }
+    if (level == FAR_SOL_SOCKET && opt == FAR_SO_OOBINLINE && len >= 4) {
+        int32_t v = 0;
+        memcpy(&v, val, sizeof v);
+        fari_lock(l, &l->lock);
+        s->flags = (uint8_t)(s->flags & ~FARI_INLINE);
+        s->flags |= v ? FARI_INLINE : 0;
+        fari_unlock(l, &l->lock);
+    }
     if (level == FAR_SOL_SOCKET && opt == FAR_SO_RCVLOWAT && len >= 4) {
         int32_t v = 0;
         memcpy(&v, val, sizeof v);

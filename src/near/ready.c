@@ -8,7 +8,9 @@ static bool can_read(struct far_link *l, uint32_t slot, uint32_t state) {
     if (s->type != FAR_SOCK_STREAM) {
         return have > 0 && !(s->flags & FARI_RX_BUSY);
     }
-    return have >= s->rcvlowat || (state & (FAR_ST_FIN | FAR_ST_DRAINED));
+    uint32_t hole = fari_urg_is_hole(s, s->rx_tail) ? 1u : 0;
+    return have >= s->rcvlowat + hole ||
+           (state & (FAR_ST_FIN | FAR_ST_DRAINED));
 }
 
 static uint32_t stream_bits(struct far_link *l, uint32_t slot, uint32_t state) {
@@ -52,7 +54,8 @@ static uint32_t bits_of(struct far_link *l, uint32_t slot) {
     uint32_t state = fari_state(l, slot);
     uint32_t bits = s->type == FAR_SOCK_STREAM ? stream_bits(l, slot, state)
                                                : dgram_bits(l, slot, state);
-    bits |= state & FAR_ST_PRI ? FAR_POLLPRI : 0;
+    bits |= (state & FAR_ST_PRI) || s->urg_state == FARI_URG_VALID ? FAR_POLLPRI
+                                                                   : 0;
     bool failed =
         fari_peek_error(l, slot) != FAR_OK || (state & FAR_ST_ERRQUEUE);
     // A listener keeps to itself what it had from an earlier connection.
@@ -71,7 +74,8 @@ static void look_rx(struct far_link *l, uint32_t slot, int sock, bool arm) {
     fari_lock(l, &s->rx_lock);
     if (fari_is_open(l, slot, sock)) {
         fari_refresh_rx(l, slot);
-        if (arm && s->rx_head - s->rx_tail < s->rcvlowat) {
+        if (arm &&
+            s->rx_head - s->rx_tail <= s->rcvlowat) { // one may be urgent
             fari_arm_rx(l, slot, s->rx_head);
         }
     }
@@ -98,7 +102,7 @@ static uint32_t look(struct far_link *l, int sock, uint32_t events, bool arm) {
     if (slot == FARI_NO_SLOT) {
         return FAR_POLLNVAL;
     }
-    if (events & FAR_POLLIN) {
+    if (events & (FAR_POLLIN | FAR_POLLPRI)) {
         look_rx(l, slot, sock, arm);
     }
     if (events & FAR_POLLOUT) {
@@ -134,7 +138,7 @@ uint32_t far_mark(struct far_link *l, int sock, bool arm) {
     // State and error rarely change: spread, so that they do not cancel out
     // with the bytes that came.
     return far_load(&line->rx_head) + far_load(&line->state) * 0x9e3779b1u +
-           far_load(&line->err) * 0x85ebca6bu;
+           (far_load(&line->err) ^ far_load(&line->urg)) * 0x85ebca6bu;
 }
 
 static size_t ask_all(struct far_link *l, struct far_pollfd *fds, size_t count,

@@ -100,6 +100,9 @@ static void renew(struct far_link *l, uint32_t slot) {
     s->rcvtimeo_ms = s->sndtimeo_ms = 0;
     s->users = 0;
     s->flags = 0;
+    s->urg_count = s->urg_word = 0;
+    s->urg_end = base;
+    s->urg_state = FARI_URG_NONE;
     struct far_near_line *line = fari_near_line(l, slot);
     FAR_STEP();
     *line = (struct far_near_line){
@@ -108,6 +111,7 @@ static void renew(struct far_link *l, uint32_t slot) {
         .tx_wake = base - 1u,
         .rx_wake = base - 1u,
         .tx_more = base - 1u,
+        .urg_end = base,
     };
     FAR_WMB(FAR_AT_RENEW_GEN);
     far_store(&line->gen, s->gen);

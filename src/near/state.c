@@ -80,6 +80,10 @@ int fari_refresh_rx(struct far_link *l, uint32_t slot) {
     // Pairs with far's FAR_WMB(): the bytes below head are visible.
     FAR_RMB(FAR_AT_RX_THEN);
     s->rx_head = head;
+    // Stored before the head that reaches its mark.
+    if (far_load(&line->urg) != s->urg_word) {
+        fari_urg_news(l, slot, line);
+    }
     return FAR_OK;
 }
 
@@ -186,8 +190,8 @@ bool fari_over_by_death(struct far_link *l, uint32_t slot, bool tell,
     return true;
 }
 
-bool fari_stream_over(struct far_link *l, uint32_t slot, bool tell,
-    int *result) {
+bool fari_stream_over(struct far_link *l, uint32_t slot, uint32_t hole,
+    bool tell, int *result) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t state = fari_state(l, slot);
     if (state & FAR_ST_CLOSED) {
@@ -197,10 +201,10 @@ bool fari_stream_over(struct far_link *l, uint32_t slot, bool tell,
     // The state before the index it speaks of: far stores them the other way.
     FAR_RMB(FAR_AT_STATE_THEN);
     const struct far_far_line *line = fari_far_line(l, slot);
-    if (fari_refresh_rx(l, slot) != FAR_OK || s->rx_head != s->rx_tail) {
+    if (fari_refresh_rx(l, slot) != FAR_OK || s->rx_head != s->rx_tail + hole) {
         return fari_over_by_death(l, slot, tell, result);
     }
-    if ((state & FAR_ST_FIN) && far_load(&line->fin_pos) == s->rx_tail) {
+    if ((state & FAR_ST_FIN) && far_load(&line->fin_pos) == s->rx_head) {
         *result = 0;
         return true;
     }

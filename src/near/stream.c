@@ -42,7 +42,9 @@ struct rest {
     const struct far_iov *iov;
     size_t len;
     size_t done;
-    bool more; // MSG_MORE
+    bool more;   // MSG_MORE
+    bool urgent; // MSG_OOB: the last byte is
+    bool waits;
 };
 
 // Under tx_lock: says whether more follows what ends at head, so that far need
@@ -87,6 +89,31 @@ static uint32_t put(struct far_link *l, uint32_t slot, struct rest *r) {
     return put;
 }
 
+// Under tx_lock: as put(), and says that the last byte is urgent. That goes in
+// one publication, so that far never sees the byte without its mark.
+static uint32_t put_urgent(struct far_link *l, uint32_t slot, struct rest *r) {
+    struct fari_sock *s = &l->socks[slot];
+    struct far_near_line *line = fari_near_line(l, slot);
+    uint32_t old = s->tx_head;
+    fari_refresh_tx(l, slot);
+    uint32_t room = l->lay.tx_ring - (old - s->tx_tail);
+    size_t left = r->len - r->done;
+    uint32_t n = left < room ? (uint32_t)left : room;
+    if (n == 0) {
+        return 0;
+    }
+    fari_gather(fari_tx_ring(l, slot), l->lay.tx_ring, old, r->iov, r->done, n);
+    s->tx_head = old + n;
+    r->done += n;
+    if (r->done == r->len || !r->waits) {
+        s->urg_end = s->tx_head;
+        far_store(&line->urg_end, s->urg_end);
+        far_store(&line->urg_count, ++s->urg_count);
+    }
+    fari_publish_tx(l, slot, old);
+    return n;
+}
+
 // One try under the lock: bytes, or FAR_EAGAIN with the socket armed if asked.
 // sock: the handle, checked under the lock, or FARI_PINNED.
 static int32_t try_send(struct far_link *l, uint32_t slot, int sock,
@@ -97,13 +124,27 @@ static int32_t try_send(struct far_link *l, uint32_t slot, int sock,
                     ? fari_may_send(l, slot, r->done == 0)
                     : FAR_EBADF;
     while (n == FAR_OK && r->len > r->done) {
-        n = (int32_t)put(l, slot, r);
+        n = (int32_t)(r->urgent ? put_urgent(l, slot, r) : put(l, slot, r));
         if (n == 0 && (!arm || fari_arm_tx(l, slot) || fari_is_down(l))) {
             n = FAR_EAGAIN;
         }
     }
     fari_unlock(l, &s->tx_lock);
     return n;
+}
+
+// Far has handed its kernel what that takes, and so the next urgent byte does
+// not take this one's place. What comes of it is not this call's.
+static void flush_urgent(struct far_link *l, uint32_t slot) {
+    struct far_req_flush req = {.pos = l->socks[slot].urg_end};
+    struct fari_ask ask = {
+        .op = FAR_OP_FLUSH,
+        .slot = slot,
+        .req = &req,
+        .req_len = sizeof req,
+        .undo = FARI_NO_SLOT,
+    };
+    fari_request(l, &ask, FAR_FOREVER);
 }
 
 // What did not go at once.
@@ -131,22 +172,25 @@ static int send_rest(struct far_link *l, uint32_t slot, struct rest *r,
 int32_t fari_stream_send(struct far_link *l, uint32_t slot, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags,
     uint64_t deadline_ns) {
-    if (flags & FAR_MSG_OOB) {
-        return FAR_EOPNOTSUPP;
-    }
+    bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
     struct rest r = {
         .iov = iov,
         .len = fari_iov_len(iov, count),
         .more = (flags & FAR_MSG_MORE) != 0,
+        .urgent = (flags & FAR_MSG_OOB) != 0,
+        .waits = wait,
     };
     int32_t n = try_send(l, slot, sock, &r, false);
-    bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
-    if (!wait || r.done == r.len || (n < 0 && n != FAR_EAGAIN)) {
+    bool rest = wait && r.done < r.len && (n >= 0 || n == FAR_EAGAIN);
+    if (!rest && (!r.urgent || n <= 0)) {
         return n;
     }
     int err = FAR_EBADF;
     if (fari_pin(l, sock) == slot) {
-        err = send_rest(l, slot, &r, deadline_ns);
+        err = rest ? send_rest(l, slot, &r, deadline_ns) : FAR_OK;
+        if (r.urgent && r.done > 0) {
+            flush_urgent(l, slot);
+        }
         fari_unpin(l, slot);
     }
     return r.done > 0 ? (int32_t)r.done : err;
@@ -157,29 +201,65 @@ struct want {
     size_t len;
     size_t done;
     bool peek;
+    bool stop;     // at urgent data, which nothing reads across
+    uint32_t hole; // a peek has looked past the urgent byte: 1
 };
 
-// Under rx_lock: copies what is there, skip bytes further on.
-static uint32_t take(struct far_link *l, uint32_t slot, const struct want *q,
-    uint32_t skip) {
+// How far from rx_tail on the next byte is. A peek starts again from what it
+// has seen already.
+static uint32_t offset_of(const struct want *q) {
+    return q->peek ? (uint32_t)q->done + q->hole : 0;
+}
+
+// Under rx_lock, where a mark is. Linux stops there if it has anything, else it
+// goes on behind the urgent byte.
+static void meet_mark(struct far_link *l, uint32_t slot, struct want *q) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t at = s->rx_tail + offset_of(q);
+    q->stop = q->done > 0;
+    if (q->stop || q->len == 0 || at == s->rx_head ||
+        !fari_urg_is_hole(s, at)) {
+        return;
+    }
+    if (q->peek) {
+        q->hole = 1;
+        return;
+    }
+    s->rx_tail++;
+    fari_urg_pass(s);
+    fari_publish_rx(l, slot, false);
+}
+
+// Under rx_lock: copies what is there.
+static uint32_t take(struct far_link *l, uint32_t slot, struct want *q) {
     struct fari_sock *s = &l->socks[slot];
     size_t len = q->len - q->done;
-    uint32_t have = s->rx_head - s->rx_tail;
-    if (have < len + skip) {
-        if (fari_refresh_rx(l, slot) != FAR_OK) {
+    uint32_t offset = offset_of(q);
+    if ((s->rx_head - s->rx_tail < len + offset ||
+            fari_urg_is_at(s, s->rx_tail + offset)) &&
+        fari_refresh_rx(l, slot) != FAR_OK) {
+        return 0;
+    }
+    if (fari_urg_is_at(s, s->rx_tail + offset_of(q))) {
+        meet_mark(l, slot, q);
+        if (q->stop) {
             return 0;
         }
-        have = s->rx_head - s->rx_tail;
     }
+    uint32_t skip = offset_of(q);
+    uint32_t have = s->rx_head - s->rx_tail;
     have = have > skip ? have - skip : 0;
     uint32_t n = have < len ? have : (uint32_t)len;
+    n = fari_urg_before(s, s->rx_tail + skip, n);
     if (n) {
         if (q->iov) {
             fari_scatter(fari_rx_ring(l, slot), l->lay.rx_ring,
                 s->rx_tail + skip, q->iov, q->done, n);
         }
+        q->stop = fari_urg_is_at(s, s->rx_tail + skip + n);
         if (!q->peek) {
             s->rx_tail += n;
+            fari_urg_pass(s);
             fari_publish_rx(l, slot, false);
         }
     }
@@ -189,21 +269,19 @@ static uint32_t take(struct far_link *l, uint32_t slot, const struct want *q,
 // One try under the lock: bytes (0 if none are wanted), 0 at the end, an error,
 // or FAR_EAGAIN with the socket armed if asked.
 static int32_t try_recv(struct far_link *l, uint32_t slot, int sock,
-    const struct want *q, bool arm) {
+    struct want *q, bool arm) {
     struct fari_sock *s = &l->socks[slot];
-    // A peek starts again from what it has seen already.
-    uint32_t skip = q->peek ? (uint32_t)q->done : 0;
     fari_lock(l, &s->rx_lock);
     int32_t n = fari_is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
     while (n == FAR_OK) {
-        n = (int32_t)take(l, slot, q, skip);
-        if (n > 0 || s->rx_head - s->rx_tail > skip) {
+        n = (int32_t)take(l, slot, q);
+        if (n > 0 || q->stop || s->rx_head - s->rx_tail > offset_of(q)) {
             break;
         }
         // The next look may find more: that must not go unnoticed.
         uint32_t seen = s->rx_head;
         int result = 0;
-        if (fari_stream_over(l, slot, q->done == 0, &result)) {
+        if (fari_stream_over(l, slot, q->hole, q->done == 0, &result)) {
             n = result;
             break;
         }
@@ -241,7 +319,8 @@ static int32_t recv_wait(struct far_link *l, uint32_t slot, int sock,
         if (n > 0) {
             q->done += (uint32_t)n;
             // A peek sees no more than the ring holds.
-            more = q->done < target && !(q->peek && q->done >= l->lay.rx_ring);
+            more = q->done < target && !q->stop &&
+                   !(q->peek && q->done >= l->lay.rx_ring);
         } else if (n == FAR_EAGAIN) {
             n = fari_sleep(l, w, deadline_ns, l->socks[slot].rcvtimeo_ms,
                 &timeo_ns);
@@ -259,14 +338,14 @@ static int32_t recv_wait(struct far_link *l, uint32_t slot, int sock,
 }
 
 int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock,
-    const struct far_iov *iov, size_t count, uint32_t flags,
+    const struct far_iov *iov, size_t count, uint32_t flags, uint32_t *out,
     uint64_t deadline_ns) {
+    *out = 0;
     if (flags & FAR_MSG_ERRQUEUE) {
         return FAR_EAGAIN;
     }
     if (flags & FAR_MSG_OOB) {
-        bool listens = (fari_state(l, slot) & FAR_ST_LISTENING) != 0;
-        return listens ? FAR_ENOTCONN : FAR_EINVAL;
+        return fari_urg_recv(l, slot, sock, iov, count, flags, out);
     }
     // With MSG_TRUNC a stream's bytes are dropped, as natively.
     struct want q = {

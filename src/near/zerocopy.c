@@ -101,12 +101,18 @@ int far_send_commit(struct far_link *l, int sock, size_t n) {
 
 // --- Receiving ---
 
-static uint32_t rx_span(struct far_link *l, uint32_t slot, size_t want) {
+// Bytes at *pos: rx_tail, or behind the urgent byte that is there.
+static uint32_t rx_span(struct far_link *l, uint32_t slot, size_t want,
+    uint32_t *pos) {
     struct fari_sock *s = &l->socks[slot];
     fari_refresh_rx(l, slot);
-    uint32_t have = s->rx_head - s->rx_tail;
+    *pos = s->rx_tail;
+    if (s->rx_head != s->rx_tail && fari_urg_is_hole(s, s->rx_tail)) {
+        *pos = s->rx_tail + 1u;
+    }
+    uint32_t have = fari_urg_before(s, *pos, s->rx_head - *pos);
     have = have < want ? have : (uint32_t)want;
-    return far_ring_span(l->lay.rx_ring, s->rx_tail, have);
+    return far_ring_span(l->lay.rx_ring, *pos, have);
 }
 
 int32_t far_recv_peek(struct far_link *l, int sock, const void **p, size_t want,
@@ -117,19 +123,21 @@ int32_t far_recv_peek(struct far_link *l, int sock, const void **p, size_t want,
         return err;
     }
     uint8_t first = 0;
+    uint32_t none = 0;
     struct far_iov iov = {&first, 1};
     // Waiting, the end and errors are those of a receive that takes nothing.
     int32_t n = want ? fari_stream_recv(l, slot, sock, &iov, 1, FAR_MSG_PEEK,
-                           deadline_ns)
+                           &none, deadline_ns)
                      : FAR_EINVAL;
     if (n > 0) {
         struct fari_sock *s = &l->socks[slot];
         fari_lock(l, &s->rx_lock);
         uint32_t size = l->lay.rx_ring;
-        n = (int32_t)rx_span(l, slot, want);
-        far_ring_inv(FAR_AT_RECV_PEEK, fari_rx_ring(l, slot), size, s->rx_tail,
+        uint32_t pos = 0;
+        n = (int32_t)rx_span(l, slot, want, &pos);
+        far_ring_inv(FAR_AT_RECV_PEEK, fari_rx_ring(l, slot), size, pos,
             (uint32_t)n);
-        *p = fari_rx_ring(l, slot) + (s->rx_tail & (size - 1u));
+        *p = fari_rx_ring(l, slot) + (pos & (size - 1u));
         fari_unlock(l, &s->rx_lock);
     }
     fari_unpin(l, slot);
@@ -144,9 +152,11 @@ int far_recv_consume(struct far_link *l, int sock, size_t n) {
     }
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->rx_lock);
-    err = n <= s->rx_head - s->rx_tail ? FAR_OK : FAR_EINVAL;
+    uint32_t hole = fari_urg_is_hole(s, s->rx_tail) ? 1u : 0;
+    err = n + hole <= s->rx_head - s->rx_tail || n == 0 ? FAR_OK : FAR_EINVAL;
     if (err == FAR_OK && n > 0) {
-        s->rx_tail += (uint32_t)n;
+        s->rx_tail += (uint32_t)n + hole;
+        fari_urg_pass(s);
         fari_publish_rx(l, slot, false);
     }
     fari_unlock(l, &s->rx_lock);

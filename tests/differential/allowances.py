@@ -7,8 +7,9 @@ in different states (LAST) the rest of the program is not compared.
 What a program cannot contain, because it differs by nature, is said where
 programs are made: NEVER_SET, SHOWN and ADAPTED in programs.py. Not in a program
 either: MSG_MORE (on a stream a timer decides when bytes go), MSG_OOB sent on a
-stream and MSG_ERRQUEUE (docs/differences.md, "Not carried"), and buffers that
-fill ("Time and buffers")."""
+stream (several at once; tests/system/test_urgent.py has it), MSG_ERRQUEUE
+(docs/differences.md, "Not carried"), and buffers that fill ("Time and
+buffers")."""
 
 PEEK = 0x2
 MOST = 0.05  # of the programs may need any

@@ -6,17 +6,10 @@ that is listed and is not met any more."""
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "differences.md"
-OOB = "MSG_OOB"
 SLOTS = "socket() and accept() give EMFILE when the link's slots are used up"
 
 # A test of CPython's: its results natively and over a link, and the row.
 TESTS = {
-    "test.test_ftplib.TestFTPClass.test_abort": ("ok", "ERROR", OOB),
-    **{
-        f"test.test_asyncore.TestAPI_UseIPv{v}{how}.test_handle_expt": ("ok", "ERROR", OOB)
-        for v in "46"
-        for how in ("Poll", "Select")
-    },
     # They open as many sockets as the process may, and skip at the first error.
     **{
         f"test.test_selectors.{how}SelectorTestCase.test_above_fd_setsize":

@@ -589,7 +589,7 @@ class Shell:
 
 # Linux's numbers, as shell.c takes them.
 INET, INET6, STREAM, DGRAM = 2, 10, 1, 2
-IN, OUT, ERR, HUP, NVAL, RDHUP = 1, 4, 8, 0x10, 0x20, 0x2000
+IN, PRI, OUT, ERR, HUP, NVAL, RDHUP = 1, 2, 4, 8, 0x10, 0x20, 0x2000
 PATTERN = bytes(i % 251 for i in range(251)) * 4200
 
 

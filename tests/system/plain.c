@@ -109,6 +109,8 @@ static void stream(const struct sockaddr_in *in) {
     printf("%s\n", buf);
     say("FIONREAD", ioctl(s, FIONREAD, &n));
     say("recv", recv(s, buf, sizeof buf, 0)); // times out
+    say("sockatmark", sockatmark(s));
+    say("recv", recv(s, buf, sizeof buf, MSG_OOB)); // nothing urgent
     both_kinds(s);
     say("shutdown", shutdown(s, SHUT_WR));
     say("read", read(s, buf, sizeof buf));

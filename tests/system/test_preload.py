@@ -69,6 +69,41 @@ def http_server(far):
 
 
 @test
+def urgent_data():
+    """Urgent data in epoll, poll and select; SIGURG does not come."""
+    got = both(
+        """
+        import ctypes, fcntl, select, signal, socket, sys, os
+        l = socket.create_server(("127.0.0.1", 0))
+        c = socket.create_connection(l.getsockname())
+        s = l.accept()[0]
+        raised = []
+        signal.signal(signal.SIGURG, lambda *a: raised.append(1))
+        fcntl.fcntl(s, fcntl.F_SETOWN, os.getpid())
+        libc = ctypes.CDLL(None)
+        for mode in 0, select.EPOLLET:
+            e = select.epoll()
+            e.register(s, select.EPOLLIN | select.EPOLLPRI | mode)
+            c.send(b"ab!", socket.MSG_OOB)
+            while not select.select([], [], [s], 10)[2]:
+                pass
+            p = select.poll()
+            p.register(s, select.POLLPRI)
+            print([b for _, b in e.poll(10)], [b for _, b in p.poll(10)])
+            print([b for _, b in e.poll(0)])
+            print(s.recv(10), libc.sockatmark(s.fileno()))
+            print(s.recv(1, socket.MSG_OOB), select.select([s], [], [s], 0))
+            print([b for _, b in e.poll(0)])
+            c.send(b"cd")
+            print(select.select([s], [], [], 10)[0] == [s], s.recv(10))
+            e.unregister(s)
+        print(len(raised), file=sys.stderr)
+        """
+    )
+    check_equal(len(got), 12)
+
+
+@test
 def curl():
     """curl fetches from an empty namespace."""
     needs("curl")

@@ -1,0 +1,153 @@
+// Urgent data of streams: what MSG_OOB, SO_OOBINLINE and SIOCATMARK mean.
+// SPDX-License-Identifier: MIT
+#include "near/near.h"
+
+// The urgent byte lies in the rx ring like any other. Far's line says where:
+// the mark. What the byte is to a reader is decided here, as Linux does it.
+
+// A mark that comes before the reader has left the last one. Linux drops the
+// byte of that one if the reader stands at it, else it becomes plain data.
+static void next_mark(struct fari_sock *s, uint32_t pos) {
+    if (fari_urg_is_hole(s, s->rx_tail) && s->rx_head != s->rx_tail) {
+        s->rx_tail++;
+    }
+    if ((int32_t)(pos - s->rx_tail) >= 0) {
+        s->urg_pos = pos;
+        s->urg_state = FARI_URG_VALID;
+    }
+}
+
+void fari_urg_news(struct far_link *l, uint32_t slot,
+    const struct far_far_line *line) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t pos[FAR_MARKS];
+    uint32_t word = far_load(&line->urg);
+    // Far stores a mark's place before the word that counts it. A word that
+    // moves on while we look is looked at again, but not for ever.
+    for (uint32_t tries = 0; tries < FAR_MARKS; tries++) {
+        uint32_t before = word;
+        FAR_RMB(FAR_AT_URG_THEN);
+        for (uint32_t i = 0; i < FAR_MARKS; i++) {
+            pos[i] = far_load(&line->urg_pos[i]);
+        }
+        FAR_RMB(FAR_AT_URG_AGAIN);
+        FAR_INV(FAR_AT_URG_LOOK, line, sizeof *line);
+        word = far_load(&line->urg);
+        if (word == before) {
+            break;
+        }
+    }
+    uint32_t last = word >> 16;
+    uint32_t count = (last - (s->urg_word >> 16)) & 0xffffu;
+    count = count < FAR_MARKS ? count : FAR_MARKS;
+    s->urg_word = word;
+    for (uint32_t i = count; s->type == FAR_SOCK_STREAM && i > 0; i--) {
+        next_mark(s, pos[(last - i + 1u) % FAR_MARKS]);
+    }
+}
+
+// --- recv(MSG_OOB) ---
+
+// Under rx_lock: the byte, if there is one that was not yet taken. FAR_EAGAIN:
+// there is none.
+static int32_t take_byte(struct far_link *l, uint32_t slot,
+    const struct far_iov *iov, size_t len, uint32_t flags, uint32_t *out) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t state = fari_state(l, slot);
+    uint8_t byte = 0;
+    fari_refresh_rx(l, slot);
+    if (s->urg_state != FARI_URG_VALID) {
+        return FAR_EAGAIN;
+    }
+    bool failed = (state & FAR_ST_DRAINED) || fari_peek_error(l, slot);
+    if ((state & FAR_ST_HUP) && !(state & FAR_ST_FIN) && failed) {
+        return FAR_ENOTCONN; // it was reset
+    }
+    byte = (uint8_t)s->urg_word;
+    s->urg_state = flags & FAR_MSG_PEEK ? FARI_URG_VALID : FARI_URG_READ;
+    *out |= FAR_MSG_OOB | (len == 0 ? FAR_MSG_TRUNC : 0);
+    if (len > 0 && !(flags & FAR_MSG_TRUNC)) {
+        fari_scatter(&byte, 1, 0, iov, 0, 1);
+    }
+    return len > 0;
+}
+
+static int32_t try_byte(struct far_link *l, uint32_t slot,
+    const struct far_iov *iov, size_t count, uint32_t flags, uint32_t *out) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &s->rx_lock);
+    int32_t n = take_byte(l, slot, iov, fari_iov_len(iov, count), flags, out);
+    fari_unlock(l, &s->rx_lock);
+    return n;
+}
+
+static int ask_urgent(struct far_link *l, uint32_t slot) {
+    struct fari_ask ask = {
+        .op = FAR_OP_URGENT,
+        .slot = slot,
+        .counts = true,
+        .undo = FARI_NO_SLOT,
+    };
+    return fari_request(l, &ask, FAR_FOREVER);
+}
+
+static int32_t recv_pinned(struct far_link *l, uint32_t slot,
+    const struct far_iov *iov, size_t count, uint32_t flags, uint32_t *out) {
+    if (fari_state(l, slot) & FAR_ST_LISTENING) {
+        return FAR_ENOTCONN;
+    }
+    if (l->socks[slot].flags & FARI_INLINE) {
+        return FAR_EINVAL;
+    }
+    int32_t n = try_byte(l, slot, iov, count, flags, out);
+    if (n != FAR_EAGAIN) {
+        return n;
+    }
+    // None, or not yet: far knows, and which error that is.
+    int32_t r = ask_urgent(l, slot);
+    n = try_byte(l, slot, iov, count, flags, out);
+    if (n != FAR_EAGAIN) {
+        return n;
+    }
+    return r > 0 || r == FAR_ENETDOWN ? FAR_EINVAL : r;
+}
+
+int32_t fari_urg_recv(struct far_link *l, uint32_t slot, int sock,
+    const struct far_iov *iov, size_t count, uint32_t flags, uint32_t *out) {
+    if (fari_pin(l, sock) != slot) {
+        return FAR_EBADF;
+    }
+    int32_t n = recv_pinned(l, slot, iov, count, flags, out);
+    fari_unpin(l, slot);
+    return n;
+}
+
+// --- What is asked about the mark ---
+
+int fari_urg_at_mark(struct far_link *l, uint32_t slot, int32_t *at) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &s->rx_lock);
+    fari_refresh_rx(l, slot);
+    *at = fari_urg_is_at(s, s->rx_tail);
+    bool known = s->urg_state != FARI_URG_NONE || s->rx_head != s->rx_tail;
+    fari_unlock(l, &s->rx_lock);
+    return known ? FAR_OK : FAR_EAGAIN;
+}
+
+uint32_t fari_urg_unread(struct far_link *l, uint32_t slot, uint32_t n) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &s->rx_lock);
+    if (fari_urg_is_hole(s, s->rx_tail)) {
+        n = 0;
+    } else if (!(s->flags & FARI_INLINE)) {
+        n = fari_urg_before(s, s->rx_tail, n);
+    }
+    fari_unlock(l, &s->rx_lock);
+    return n;
+}
+
+int far_sockatmark(struct far_link *l, int sock) {
+    struct far_ifreq arg = {0};
+    int err = far_ioctl(l, sock, FAR_SIOCATMARK, &arg);
+    return err < 0 ? err : arg.value != 0;
+}
