@@ -25,15 +25,16 @@ static uint32_t record_bytes(const struct dgram *d) {
 }
 
 // What cannot be handed to far's kernel to refuse: IPv4 begins with the length
-// and MSG_OOB, which IPv6 does not know.
+// and MSG_OOB, which IPv6 does not know but for raw sockets.
 static int refusal(const struct fari_sock *s, size_t len, uint32_t flags) {
+    bool oob = (flags & FAR_MSG_OOB) != 0;
     if (s->family != FAR_AF_INET) {
-        return FAR_OK;
+        return oob && s->type == FAR_SOCK_RAW ? FAR_EOPNOTSUPP : FAR_OK;
     }
     if (len > FAR_DGRAM_MAX) {
         return FAR_EMSGSIZE;
     }
-    return flags & FAR_MSG_OOB ? FAR_EOPNOTSUPP : FAR_OK;
+    return oob ? FAR_EOPNOTSUPP : FAR_OK;
 }
 
 // True if a kernel will hardly object to the address and the length, which it

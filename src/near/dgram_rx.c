@@ -236,6 +236,9 @@ static int32_t wait_take(struct far_link *l, uint32_t slot, struct taken *t,
 
 int32_t fari_dgram_recv(struct far_link *l, uint32_t slot, struct far_msghdr *m,
     uint32_t flags, uint64_t deadline_ns) {
+    if ((flags & FAR_MSG_OOB) && l->socks[slot].type == FAR_SOCK_RAW) {
+        return FAR_EOPNOTSUPP;
+    }
     if (flags & FAR_MSG_ERRQUEUE) {
         return FAR_EAGAIN;
     }

@@ -24,6 +24,7 @@ static void step_socket(struct step *s) {
             k->net->close(k->handle);
         }
         prepare(k, r, (type & 0xf) == SOCK_STREAM);
+        k->raw4 = (type & 0xf) == SOCK_RAW && number(s, 2) == AF_INET;
         r = 0;
     }
     say_result(s, r);
@@ -124,6 +125,7 @@ static void step_recv(struct step *s) {
     say_result(s, r);
     if (r >= 0) {
         size_t n = (size_t)r < len ? (size_t)r : len;
+        mask(k, buf, n);
         say(s, " %016llx", (unsigned long long)hash_of(HASH_START, buf, n));
         say_addr(s, &got.from);
         say(s, "%s", got.out_flags & MSG_TRUNC ? " cut" : "");
@@ -160,6 +162,7 @@ static struct drained drain(struct sock *k, uint32_t most, bool wait) {
         }
         settled = false;
         uint8_t mark = (uint8_t)d.last; // where a datagram ends counts
+        mask(k, p, (size_t)d.last);
         d.hash = hash_of(d.hash, p, (size_t)d.last);
         d.hash = k->stream ? d.hash : hash_of(d.hash, &mark, 1);
         d.bytes += (uint32_t)d.last;

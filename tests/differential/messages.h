@@ -138,6 +138,7 @@ static void step_recvmsg(struct step *s) {
     say_result(s, r);
     if (r >= 0) {
         size_t n = (size_t)r < len ? (size_t)r : len;
+        mask(k, buf, n);
         say(s, " %016llx", (unsigned long long)hash_of(HASH_START, buf, n));
         native_to_far(&from, &ss);
         say_addr(s, &from);

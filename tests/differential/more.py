@@ -5,7 +5,7 @@ programs of the host's descriptors: natively, and with farsock run."""
 
 import struct
 
-STREAM, DGRAM = 1, 2
+STREAM, DGRAM, RAW = 1, 2, 3
 INET, INET6 = 2, 10
 PEEK, CTRUNC, TRUNC, DONTWAIT, WAITALL, MORE = 0x2, 0x8, 0x20, 0x40, 0x100, 0x8000
 CLOEXEC = 0x40000000
@@ -181,6 +181,36 @@ class More:
         if self.chance(0.5):
             self.add(f"setopt {r.name} 0 36 {member}")
             self.add(f"send {t.name} 10 0 {group}/{port} wait")
+        self.add(f"drain {r.name}")
+
+    def raw(self):
+        """Raw sockets of a protocol that nobody has, at addresses of their own."""
+        proto = self.r.randint(143, 252)
+        r, t = self.new(False, INET, RAW), self.new(self.chance(0.4), INET, RAW)
+        for i, s in enumerate((r, t), 1):
+            self.add(f"socket {s.name} 2 3 {proto}")
+            self.add(f"bind {s.name} own{i}/0")
+            s.state = "odd"
+        if self.chance(0.3):
+            self.add(f"setopt {r.name} 0 {self.r.choice((8, 12, 13))} {i32(1)}")
+        if connected := self.chance(0.4):
+            self.add(f"connect {t.name} own1/0 wait")
+        for _ in range(self.r.randint(1, 3)):
+            to = "-" if connected and self.chance(0.5) else "own1/0"
+            n = self.length(3000)
+            if self.chance(0.5):
+                ctl = self.sent_ctl(r, 0)
+                self.add(f"sendmsg {t.name} {self.pieces(n)} 0 {to} {ctl} {self.wait()}")
+            else:
+                self.add(f"send {t.name} {n} 0 {to} {self.wait()}")
+            flags = self.r.choice((0, PEEK, TRUNC, PEEK | TRUNC))
+            self.add(f"recvmsg {r.name} {self.pieces(self.length(3500))} {flags:#x} 300 nowait")
+        self.add(f"ioctl {r.name} {FIONREAD:#x}")
+        self.add(f"getsockname {r.name}")
+        self.add(f"getpeername {t.name}")
+        if self.chance(0.3):
+            self.add(f"shutdown {r.name} {self.r.choice((0, 1, 2))}")
+            self.add(f"recv {r.name} 100 0 nowait")
         self.add(f"drain {r.name}")
 
     def conflict(self):

@@ -97,6 +97,7 @@ class Sock:
         self.mate = None
         self.pending = 0  # bytes on their way to it, at most
         self.small = False  # its buffers were made small
+        self.odd_peer = False  # connect() got some odd address
         self.stamped = False  # SO_TIMESTAMP was set
         self.shut = False  # shutdown() was called
         self.queue = []  # of a listener: who connected
@@ -353,7 +354,7 @@ class Generator(More):
                                2**31 - 1, 2**31, 2**32 + 5))  # fmt: skip
             if t and (t.pending or t.small):
                 self.drain(t)
-        if s.family == INET6 and ("." in to or to == "@2"):
+        if s.family == INET6 and ("." in to or to == "@2" or s.odd_peer):
             n = min(n, 65535)  # see refusal() in src/near/dgram.c
         if t:
             t.pending += n + 1300 if n < 70000 else 0
@@ -432,7 +433,8 @@ class Generator(More):
 
     def reset(self):
         s = self.any(0.6)
-        self.add(f"setopt {s.name} 1 13 {hexed(struct.pack('<ii', 1, 0))}")
+        seconds = self.r.choice((0, 0, 0, 1))  # else it ends as close() does
+        self.add(f"setopt {s.name} 1 13 {hexed(struct.pack('<ii', 1, seconds))}")
         self.close(s)
 
     def reconnect(self):
@@ -451,6 +453,7 @@ class Generator(More):
                 s.state, s.mate = "connected", s  # the two ends meet
         else:
             to = "@0" if self.chance(0.2) else self.odd_address()
+            s.odd_peer = True
             self.add(f"connect {s.name} {to} {self.wait()}")
             if s.kind == DGRAM:
                 s.mate = None
@@ -640,6 +643,12 @@ class Generator(More):
         else:
             flags = self.r.choice((0, 0, 0, PEEK, WAITALL)) if how == "send" else 0
             length = self.r.randint(1, n) if flags == WAITALL else self.length(9000) or 1
+            if flags == WAITALL and self.chance(0.6):
+                # A part is there, and does not suffice.
+                part = self.r.choice((1, 100))
+                self.add(f"send {s.mate.name} {part} 0 - wait")
+                s.pending += part
+                length += part
             first = f"recv {s.name} {length} {flags:#x} wait"
         s.pending += n if how == "send" else 0
         self.add(f"{first} | 3 {ends[how]}")
@@ -698,7 +707,7 @@ class Generator(More):
             self.send_message: 4, self.recv_message: 4, self.control: 1.5,
             self.gathered: 0.5, self.ioctl: 1.5, self.lookup: 0.2,
             self.multicast: 0.4, self.conflict: 0.4, self.dual: 0.4,
-            self.datagram_connect: 0.7,
+            self.datagram_connect: 0.7, self.raw: 0.4,
         }  # fmt: skip
         if self.preload:
             steps |= {
