@@ -118,6 +118,10 @@ PRODUCTS := $(if $(LIB_SRC),$(LIB) $(SHLIB) $(B)/lib/libfarsock.so) \
 
 INIH_CFLAGS := $(shell pkg-config --cflags inih 2>/dev/null)
 INIH_LIBS := $(shell pkg-config --libs inih 2>/dev/null || echo -linih)
+# Without it farsockd does not filter its system calls, and says so.
+SECCOMP_LIBS := $(shell pkg-config --libs libseccomp 2>/dev/null)
+SECCOMP_CFLAGS := $(if $(SECCOMP_LIBS),-DHAVE_SECCOMP \
+    $(shell pkg-config --cflags libseccomp))
 
 # --- Targets ---------------------------------------------------------------
 
@@ -182,7 +186,7 @@ $(B)/obj/%.o: %.c $(B)/obj/flags | packages
 	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) $(call dialect,$<) $(DIR_CFLAGS) \
 	    -MMD -MP -c -o $@ $<
 
-$(B)/obj/daemon/%.o: DIR_CFLAGS = $(INIH_CFLAGS)
+$(B)/obj/daemon/%.o: DIR_CFLAGS = $(INIH_CFLAGS) $(SECCOMP_CFLAGS)
 # Only what is marked is seen by the program. Fortified headers would define
 # some of what we define.
 $(B)/obj/preload/%.o: DIR_CFLAGS = -fvisibility=hidden -U_FORTIFY_SOURCE
@@ -225,7 +229,7 @@ define link
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) -pthread $(LIBS)
 endef
 
-$(FARSOCKD): LIBS = $(INIH_LIBS)
+$(FARSOCKD): LIBS = $(INIH_LIBS) $(SECCOMP_LIBS)
 $(FARSOCKD): $(DAEMON_OBJ) $(FAR_OBJ) $(B)/obj/sources
 	$(link)
 
@@ -241,7 +245,7 @@ $(foreach t,$(filter src/% ports/%,$(UNIT_SRC)),$(eval $(call unit_rule,$(t))))
 $(foreach d,daemon tools preload,\
     $(foreach t,$(filter $(d)/%,$(UNIT_SRC)),$(eval $(call unit_rule,$(t),\
         $(filter-out %/main.o,$(call obj,$(call no_tests,$(d)/*.c)))))))
-$(B)/test/daemon_%: LIBS = $(INIH_LIBS)
+$(B)/test/daemon_%: LIBS = $(INIH_LIBS) $(SECCOMP_LIBS)
 $(B)/test/preload_%: LIBS = -ldl
 
 $(SYSTEM): $(B)/test/system/%: $(B)/obj/tests/system/%.o $(LIB)

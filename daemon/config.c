@@ -20,6 +20,11 @@ enum kind {
     KIND_OCTAL, // permission bits
     KIND_LEVEL,
     KIND_LINK, // may be given more than once
+    KIND_YES,
+    KIND_USER,
+    KIND_GROUP,
+    KIND_USERS, // a struct id_list
+    KIND_GROUPS,
 };
 
 struct key {
@@ -41,6 +46,11 @@ static const struct key keys[] = {
     {"daemon", "link",        KIND_LINK,   0,               0, 0, 0},
     {"daemon", "log-level",   KIND_LEVEL,  AT(log_level),   0, 0, FAR_LOG_INFO},
     {"daemon", "mode",        KIND_OCTAL,  AT(mode),        0, 0777, 0660},
+    {"daemon", "group",       KIND_GROUP,  AT(group),       0, 0, IDS_NONE},
+    {"daemon", "user",        KIND_USER,   AT(user),        0, 0, IDS_NONE},
+    {"daemon", "allow-users", KIND_USERS,  AT(allow_users), 0, 0, 0},
+    {"daemon", "allow-groups", KIND_GROUPS, AT(allow_groups), 0, 0, 0},
+    {"daemon", "seccomp",     KIND_YES,    AT(seccomp),     0, 1, 1},
     {"link",   "sockets",     KIND_NUMBER, AT(sockets),     1, FAR_SOCKETS_MAX, 1024},
     {"link",   "max-sockets", KIND_NUMBER, AT(max_sockets), 1, FAR_SOCKETS_MAX, 16384},
     {"link",   "tags",        KIND_NUMBER, AT(tags),        1, FAR_TAGS_MAX, 64},
@@ -49,6 +59,15 @@ static const struct key keys[] = {
     {"link",   "max-ring",    KIND_SIZE,   AT(max_ring),    FAR_RING_MIN, FAR_RING_MAX, 4u << 20},
     {"link",   "max-links",   KIND_NUMBER, AT(max_links),   1, 4096, 64},
     {"link",   "lookups",     KIND_NUMBER, AT(lookups),     1, 64, 4},
+    {"link",   "open-sockets",   KIND_NUMBER, AT(open_sockets),  0, FAR_SOCKETS_MAX, 0},
+    {"link",   "max-tags",       KIND_NUMBER, AT(max_tags),      1, FAR_TAGS_MAX, FAR_TAGS_MAX},
+    {"link",   "max-memory",     KIND_NUMBER, AT(max_memory),    0, UINT32_MAX, 0},
+    {"link",   "max-lookups",    KIND_NUMBER, AT(max_lookups),   0, FAR_TAGS_MAX, 0},
+    {"link",   "max-incoming",   KIND_NUMBER, AT(max_incoming),  0, FAR_SOCKETS_MAX, 0},
+    {"link",   "max-orphans",    KIND_SIZE,   AT(max_orphans),   0, 1u << 31, 16u << 20},
+    {"link",   "orphans",        KIND_SIZE,   AT(orphans),       0, 1u << 31, 256u << 20},
+    {"link",   "orphan-time",    KIND_NUMBER, AT(orphan_time),   1, 1000000, 600},
+    {"link",   "links-per-user", KIND_NUMBER, AT(links_per_user), 0, 4096, 0},
     {"link",   "ivshmem-memory",  KIND_SIZE,   AT(ivshmem_memory),  1u << 18, 1u << 30, 16u << 20},
     {"link",   "ivshmem-sockets", KIND_NUMBER, AT(ivshmem_sockets), 1, FAR_SOCKETS_MAX, 64},
     {"link",   "ivshmem-tags",    KIND_NUMBER, AT(ivshmem_tags),    1, FAR_TAGS_MAX, 16},
@@ -64,7 +83,7 @@ void config_init(struct config *c) {
     memset(c, 0, sizeof(*c));
     for (size_t i = 0; i < KEYS; i++) {
         if (keys[i].kind != KIND_LINK) {
-            *field(c, &keys[i]) = keys[i].preset;
+            *field(c, &keys[i]) = keys[i].preset; // of a list, its count
         }
     }
 }
@@ -166,6 +185,40 @@ int config_add_link(struct config *c, const char *path, char *reason,
     return 0;
 }
 
+static int set_yes(struct config *c, const struct key *k, const char *text,
+    char *reason, size_t reason_len) {
+    bool yes = strcmp(text, "yes") == 0;
+    if (!yes && strcmp(text, "no") != 0) {
+        snprintf(reason, reason_len, "%s: \"%s\" is neither yes nor no",
+            k->name, text);
+        return -1;
+    }
+    *field(c, k) = yes;
+    return 0;
+}
+
+static int set_id(struct config *c, const struct key *k, const char *text,
+    char *reason, size_t reason_len) {
+    if (k->kind == KIND_USER ? id_of_user(text, field(c, k))
+                             : id_of_group(text, field(c, k))) {
+        return 0;
+    }
+    snprintf(reason, reason_len, "%s: there is no \"%s\"", k->name, text);
+    return -1;
+}
+
+static int set_ids(struct config *c, const struct key *k, const char *text,
+    char *reason, size_t reason_len) {
+    char why[CONFIG_REASON / 2];
+    struct id_list *list = (struct id_list *)(void *)field(c, k);
+    if (ids_add(list, text, k->kind == KIND_USERS ? id_of_user : id_of_group,
+            why, sizeof why) == 0) {
+        return 0;
+    }
+    snprintf(reason, reason_len, "%s: %s", k->name, why);
+    return -1;
+}
+
 static int set_value(struct config *c, const struct key *k, const char *text,
     char *reason, size_t reason_len) {
     if (k->kind == KIND_LINK) {
@@ -177,10 +230,24 @@ static int set_value(struct config *c, const struct key *k, const char *text,
         return -1;
     }
     c->given |= bit;
-    if (k->kind == KIND_LEVEL) {
-        return set_level(c, k, text, reason, reason_len);
+    switch (k->kind) {
+        case KIND_LEVEL:
+            return set_level(c, k, text, reason, reason_len);
+        case KIND_YES:
+            return set_yes(c, k, text, reason, reason_len);
+        case KIND_USER:
+        case KIND_GROUP:
+            return set_id(c, k, text, reason, reason_len);
+        case KIND_USERS:
+        case KIND_GROUPS:
+            return set_ids(c, k, text, reason, reason_len);
+        case KIND_NUMBER:
+        case KIND_SIZE:
+        case KIND_OCTAL:
+        case KIND_LINK:
+        default:
+            return set_number(c, k, text, reason, reason_len);
     }
-    return set_number(c, k, text, reason, reason_len);
 }
 
 // --- The file ---
@@ -324,6 +391,7 @@ static void read_all(struct reading *r) {
             line < 0 ? "out of memory" : "neither [section] nor key = value");
     }
     reconcile(r, "sockets", "max-sockets");
+    reconcile(r, "tags", "max-tags");
     reconcile(r, "tx-ring", "max-ring");
     reconcile(r, "rx-ring", "max-ring");
     if (r->config->ivshmem_memory & (r->config->ivshmem_memory - 1u)) {
@@ -357,7 +425,14 @@ static void print_value(const struct config *c, const struct key *k,
     FILE *out) {
     uint32_t value =
         *(const uint32_t *)(const void *)((const char *)c + k->offset);
-    if (k->kind == KIND_LEVEL) {
+    const void *list = (const char *)c + k->offset;
+    if (k->kind == KIND_USERS || k->kind == KIND_GROUPS) {
+        ids_print(k->name, list, out);
+    } else if (k->kind == KIND_USER || k->kind == KIND_GROUP) {
+        fprintf(out, value == IDS_NONE ? "" : "%s = %u\n", k->name, value);
+    } else if (k->kind == KIND_YES) {
+        fprintf(out, "%s = %s\n", k->name, value ? "yes" : "no");
+    } else if (k->kind == KIND_LEVEL) {
         fprintf(out, "%s = %s\n", k->name, far_log_level_name(value));
     } else if (k->kind == KIND_OCTAL) {
         fprintf(out, "%s = %04o\n", k->name, value);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "daemon/ids.h"
 #include "daemon/policy.h"
 
 #define CONFIG_LINKS  16  // listening paths
@@ -15,9 +16,13 @@
 
 struct config {
     uint32_t links;
-    char link[CONFIG_LINKS][CONFIG_TEXT]; // none: the default paths
-    uint32_t log_level;                   // far_log_level
-    uint32_t mode;                        // of a link's socket file
+    char link[CONFIG_LINKS][CONFIG_TEXT];     // none: the default paths
+    uint32_t log_level;                       // far_log_level
+    uint32_t mode;                            // of a link's socket file
+    uint32_t group;                           // of the same, or IDS_NONE
+    uint32_t user;                            // to serve as, or IDS_NONE
+    uint32_t seccomp;                         // filter system calls
+    struct id_list allow_users, allow_groups; // may connect; both empty: all
 
     // Per link. What near wishes, else the default, never above the maximum.
     uint32_t sockets;
@@ -28,6 +33,17 @@ struct config {
     uint32_t max_ring;
     uint32_t max_links; // near cores at the same time
     uint32_t lookups;   // name lookups that run at the same time
+
+    // Limits of a link; 0: none but the layout's.
+    uint32_t open_sockets;
+    uint32_t max_tags;
+    uint32_t max_memory; // KiB of its region
+    uint32_t max_lookups;
+    uint32_t max_incoming; // accepted connections that are open
+    uint32_t max_orphans;  // bytes of closed sockets, still to be sent
+    uint32_t orphans;      // the same, of all links
+    uint32_t orphan_time;  // seconds
+    uint32_t links_per_user;
 
     // Links on ivshmem memory, where near has no wishes.
     uint32_t ivshmem_memory; // bytes, a power of two

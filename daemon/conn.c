@@ -149,6 +149,9 @@ static struct link *give_to_engine(struct conn *c, struct served *v,
         .pid = c->cred.pid,
         .uid = c->cred.uid,
         .gid = c->cred.gid,
+        .max_sockets = c->s->config->open_sockets,
+        .max_lookups = c->s->config->max_lookups,
+        .max_incoming = c->s->config->max_incoming,
         .gone = link_gone,
         .arg = v,
     };
@@ -201,18 +204,53 @@ static void start_link(struct conn *c, struct served *v,
     conn_refuse(c, w);
 }
 
-static void become_link(struct conn *c, const struct far_hello *hello,
-    struct far_welcome *w) {
-    struct service *s = c->s;
+static uint32_t links_of(struct engine *e, uid_t uid) {
+    uint32_t n = 0;
+    struct link *l = NULL;
+    while ((l = engine_link_next(e, l)) != NULL) {
+        struct link_info i;
+        link_get_info(l, &i);
+        n += i.uid == uid;
+    }
+    return n;
+}
+
+// False: w says why there is no room for one more link.
+static bool has_room(const struct conn *c, struct far_welcome *w) {
+    const struct service *s = c->s;
+    uint32_t most = s->config->links_per_user;
     if (s->links >= s->config->max_links) {
         hello_refuse(w, FAR_EBUSY, "all %u links are in use (max-links)",
             s->config->max_links);
+        return false;
+    }
+    if (most > 0 && links_of(s->engine, c->cred.uid) >= most) {
+        hello_refuse(w, FAR_EBUSY,
+            "all %u links of user %u are in use (links-per-user)", most,
+            c->cred.uid);
+        return false;
+    }
+    return true;
+}
+
+static int make_layout(const struct far_hello *hello, const struct config *c,
+    struct far_layout *layout) {
+    int err = hello_layout(hello, c, layout);
+    uint64_t most = (uint64_t)c->max_memory << 10;
+    bool fits = err != FAR_OK || most == 0 || far_layout_bytes(layout) <= most;
+    return fits ? err : FAR_ENOMEM;
+}
+
+static void become_link(struct conn *c, const struct far_hello *hello,
+    struct far_welcome *w) {
+    struct service *s = c->s;
+    if (!has_room(c, w)) {
         conn_refuse(c, w);
         return;
     }
     struct far_layout layout;
     struct served *v = calloc(1, sizeof(*v));
-    int err = v != NULL ? hello_layout(hello, s->config, &layout) : FAR_ENOMEM;
+    int err = v != NULL ? make_layout(hello, s->config, &layout) : FAR_ENOMEM;
     if (err == FAR_OK) {
         err = region_make(&v->region, &layout);
     }
@@ -279,6 +317,32 @@ static void conn_send_piece(struct conn *c) {
 
 // --- The hello ---
 
+static bool in_groups(const struct conn *c, const struct id_list *list) {
+    gid_t groups[64];
+    socklen_t len = sizeof groups;
+    if (ids_has(list, c->cred.gid)) {
+        return true;
+    }
+    if (list->count == 0 ||
+        getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0) {
+        return false;
+    }
+    for (size_t i = 0; i < len / sizeof groups[0]; i++) {
+        if (ids_has(list, groups[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// The kernel says who connected; what it says of itself does not count.
+static bool may_attach(const struct conn *c) {
+    const struct config *k = c->s->config;
+    return (k->allow_users.count == 0 && k->allow_groups.count == 0) ||
+           ids_has(&k->allow_users, c->cred.uid) ||
+           in_groups(c, &k->allow_groups);
+}
+
 static void conn_take_hello(struct conn *c, const void *packet, size_t len) {
     struct far_hello hello;
     struct far_welcome w;
@@ -290,6 +354,12 @@ static void conn_take_hello(struct conn *c, const void *packet, size_t len) {
                 (int)c->cred.pid, c->cred.uid);
         }
         conn_close(c);
+    } else if (err == FAR_OK && !may_attach(c)) {
+        hello_refuse(&w, FAR_EACCES,
+            "user %u, group %u may not use farsockd (allow-users, "
+            "allow-groups)",
+            c->cred.uid, c->cred.gid);
+        conn_refuse(c, &w);
     } else if (err != FAR_OK) {
         conn_refuse(c, &w);
     } else if (hello.kind == FAR_HELLO_LINK) {

@@ -130,6 +130,7 @@ struct link {
     uint32_t sockets; // open
     uint32_t requests;
     uint32_t lookups;
+    uint32_t incoming; // accepted connections that are open
     uint32_t violations;
     uint32_t verdict_epoch;
     struct policy *policy; // NULL: everything is allowed
@@ -246,6 +247,7 @@ struct sock {
     bool linger_wait;  // all sent; waits for the peer to have it
 
     uint8_t policy_proto; // enum policy_proto
+    bool incoming;        // it was accepted
     bool policy_void;     // a listener that newer rules forbid
     uint32_t policy_seen; // the link's policy_epoch, when last looked at
 
@@ -381,6 +383,10 @@ void tokens_free(struct engine *e);
 // it: nothing has happened then.
 bool orphan_take(struct sock *s);
 void orphans_forget_link(struct link *l);
+// When the first one's time is over, UINT64_MAX: there are none. Ends those
+// whose time is.
+uint64_t orphans_deadline(struct engine *e);
+void orphans_expire(struct engine *e, uint64_t now);
 void orphans_free(struct engine *e);
 
 // --- Options (sockopt.c): 0 or a far_err; getting returns bytes ---

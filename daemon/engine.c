@@ -16,6 +16,7 @@
 #define DEFAULT_ORPHANS      (256ull << 20)
 #define DEFAULT_LINK_ORPHANS (16ull << 20)
 #define DEFAULT_TOKENS       4096u
+#define DEFAULT_ORPHAN_S     600u
 
 uint64_t now_ns(void) {
     struct timespec ts;
@@ -92,6 +93,9 @@ struct engine *engine_new(const struct engine_config *config) {
     if (!e->config.user_tokens) {
         e->config.user_tokens = DEFAULT_TOKENS;
     }
+    if (!e->config.orphan_s) {
+        e->config.orphan_s = DEFAULT_ORPHAN_S;
+    }
     e->epoll_fd = e->stop_fd = e->route_fd = -1;
     node_init(&e->links);
     node_init(&e->busy);
@@ -147,7 +151,7 @@ void engine_free(struct engine *e) {
 // Milliseconds until the first lingering close gives up, or a link is to be
 // looked at; -1: never. They are few and rare, so there is no order to keep.
 static int next_deadline(struct engine *e) {
-    uint64_t first = UINT64_MAX;
+    uint64_t first = orphans_deadline(e);
     for (struct node *n = e->lingering.next; n != &e->lingering; n = n->next) {
         struct sock *s = OF(n, struct sock, linger);
         first = s->linger_until_ns < first ? s->linger_until_ns : first;
@@ -165,10 +169,11 @@ static int next_deadline(struct engine *e) {
 }
 
 static void serve_deadlines(struct engine *e) {
-    if (node_is_alone(&e->lingering)) {
+    if (node_is_alone(&e->lingering) && node_is_alone(&e->orphans)) {
         return;
     }
     uint64_t now = now_ns();
+    orphans_expire(e, now);
     struct node *next;
     for (struct node *n = e->lingering.next; n != &e->lingering; n = next) {
         struct sock *s = OF(n, struct sock, linger);

@@ -21,6 +21,7 @@ struct engine_config {
     uint64_t orphan_bytes;      // kept for closed sockets; 0: 256 MiB
     uint64_t orphan_link_bytes; // the same per link; 0: 16 MiB
     uint32_t user_tokens;       // sockets shared by one user; 0: 4096
+    uint32_t orphan_s;          // how long; 0: 10 minutes
 };
 
 // NULL with errno set.
@@ -69,8 +70,9 @@ struct link_spec {
     pid_t pid;
     uid_t uid;
     gid_t gid;
-    uint32_t max_sockets; // 0: as many as the layout has slots
-    uint32_t max_lookups; // at work or queued; 0: half of the tags
+    uint32_t max_sockets;  // 0: as many as the layout has slots
+    uint32_t max_lookups;  // at work or queued; 0: half of the tags
+    uint32_t max_incoming; // accepted connections that are open; 0: no limit
 
     // Called once when the link is over, whatever the reason: the engine has
     // forgotten region and descriptors; the shell unmaps and closes them. The

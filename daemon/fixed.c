@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
+#include "daemon/ids.h"
 #include "daemon/log.h"
 #include "farsock/errors.h"
 #include "farsock/mem.h"
@@ -114,6 +115,8 @@ static void start_link(struct fixed *f) {
         .bell_to_near =
             f->spec.bell_to_near(f->spec.arg, far_load(&f->near->bell)),
         .hangup = -1,
+        .uid = IDS_NONE, // nobody says who it is
+        .gid = IDS_NONE,
         .epoch = f->epoch,
         .seen = f->seen,
         .bell = f->spec.bell,

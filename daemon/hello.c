@@ -59,7 +59,7 @@ int hello_layout(const struct far_hello *hello, const struct config *c,
     struct far_layout *out) {
     return far_layout_make(out,
         grant(hello->sockets, c->sockets, c->max_sockets),
-        grant(hello->tags, c->tags, FAR_TAGS_MAX),
+        grant(hello->tags, c->tags, c->max_tags),
         grant(hello->tx_ring, c->tx_ring, c->max_ring),
         grant(hello->rx_ring, c->rx_ring, c->max_ring), hello->index_base);
 }

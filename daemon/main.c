@@ -20,6 +20,7 @@
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/reload.h"
+#include "daemon/sandbox.h"
 #include "daemon/place.h"
 
 enum { EXIT_USAGE = 2 };
@@ -102,7 +103,27 @@ static int open_places(struct server *v, char *reason, size_t len) {
             return -1;
         }
     }
+    for (size_t i = 0; i < v->count; i++) {
+        if (place_give(&v->places[i], geteuid() == 0 ? c->user : IDS_NONE,
+                c->group, reason, len) < 0) {
+            return -1;
+        }
+    }
     return 0;
+}
+
+static int drop_rights(const struct config *c, char *reason, size_t len) {
+    return sandbox_drop(c->user, sandbox_rights(&c->policy, c->user), reason,
+        len);
+}
+
+// When all threads are there.
+static int filter_calls(const struct config *c) {
+    int err = c->seccomp ? sandbox_filter() : 0;
+    if (err > 0) {
+        far_log(FAR_LOG_DEBUG, "this build has no filter for system calls");
+    }
+    return err < 0 ? -1 : 0;
 }
 
 static void close_places(struct server *v) {
@@ -152,10 +173,12 @@ static int make_signals(struct signals *s) {
 // --- Serving ---
 
 static int start(struct server *v) {
-    struct engine_config ec = {.resolver_threads = v->config.lookups};
-    if (make_signals(&v->signals) < 0) {
-        return -1;
-    }
+    struct engine_config ec = {
+        .resolver_threads = v->config.lookups,
+        .orphan_bytes = v->config.orphans,
+        .orphan_link_bytes = v->config.max_orphans,
+        .orphan_s = v->config.orphan_time,
+    };
     v->engine = engine_new(&ec);
     if (v->engine == NULL) {
         return -1;
@@ -203,16 +226,26 @@ static void stop(struct server *v) {
     close(v->signals.fd);
 }
 
-static int serve(struct server *v) {
-    char reason[CONFIG_REASON];
-    if (open_places(v, reason, sizeof(reason)) < 0) {
-        close_places(v);
-        close_ivshmems(v);
-        return refuse(reason, EXIT_FAILURE);
+// Signals first: from here on a path is ours to remove.
+static int begin(struct server *v, char *reason, size_t len) {
+    if (open_places(v, reason, len) < 0) {
+        return -1;
+    }
+    bool ready = make_signals(&v->signals) >= 0;
+    if (ready && drop_rights(&v->config, reason, len) < 0) {
+        return -1;
     }
     raise_descriptor_limit();
-    if (start(v) < 0) {
-        snprintf(reason, sizeof(reason), "cannot start: %s", strerror(errno));
+    if (!ready || start(v) < 0 || filter_calls(&v->config) < 0) {
+        snprintf(reason, len, "cannot start: %s", strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+static int serve(struct server *v) {
+    char reason[CONFIG_REASON];
+    if (begin(v, reason, sizeof(reason)) < 0) {
         close_places(v);
         close_ivshmems(v);
         return refuse(reason, EXIT_FAILURE);

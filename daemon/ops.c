@@ -111,6 +111,10 @@ static void turn_away(int fd) {
     close(fd);
 }
 
+static bool link_has_incoming_room(const struct link *l) {
+    return !l->spec.max_incoming || l->incoming < l->spec.max_incoming;
+}
+
 // accept4() knows the peer also of a connection that is over already.
 static int accept_allowed(struct sock *listener, struct sockaddr_storage *sa,
     socklen_t *len) {
@@ -151,6 +155,8 @@ static struct sock *adopt(struct sock *listener, uint32_t slot,
         s->urg_inline = listener->urg_inline;
         s->oob_inline = listener->oob_inline;
         s->rcvlowat = listener->rcvlowat;
+        s->incoming = true;
+        s->link->incoming++;
         sock_set_state(s, FAR_ST_CONNECTED, 0);
         sock_refresh(s);
         sock_publish(s);
@@ -164,7 +170,8 @@ static void op_accept(struct request *q) {
     memcpy(&req, q->payload, sizeof req);
     struct sock *s = q->sock;
     int32_t err = check_place(q->link, req.slot, &req.rings);
-    if (err == FAR_OK && !link_has_room(q->link)) {
+    if (err == FAR_OK &&
+        (!link_has_room(q->link) || !link_has_incoming_room(q->link))) {
         err = FAR_EMFILE; // before a connection is taken, and lost
     }
     if (err != FAR_OK) {

@@ -15,6 +15,7 @@ struct orphan {
     struct link *link; // NULL: it ended before
     int fd;
     bool abort; // close with RST
+    uint64_t until_ns;
     uint32_t len, done;
     uint8_t data[];
 };
@@ -76,6 +77,7 @@ bool orphan_take(struct sock *s) {
         .link = l,
         .fd = s->fd,
         .abort = s->abort,
+        .until_ns = now_ns() + (uint64_t)e->config.orphan_s * 1000000000u,
         .len = len,
     };
     far_ring_get(s->tx, s->tx_size, s->tx_tail, o->data, len);
@@ -92,6 +94,23 @@ bool orphan_take(struct sock *s) {
     l->orphan_bytes += len;
     node_append(&e->orphans, &o->node);
     return true;
+}
+
+// Each has the same time, and the newest is last.
+uint64_t orphans_deadline(struct engine *e) {
+    struct node *first = e->orphans.next;
+    return first == &e->orphans ? UINT64_MAX
+                                : OF(first, struct orphan, node)->until_ns;
+}
+
+// A peer that reads nothing must not hold memory here for ever; the kernel
+// gives up on its own closed connections, too.
+void orphans_expire(struct engine *e, uint64_t now) {
+    while (orphans_deadline(e) <= now) {
+        struct orphan *o = OF(e->orphans.next, struct orphan, node);
+        o->abort = true;
+        orphan_end(o);
+    }
 }
 
 void orphans_forget_link(struct link *l) {

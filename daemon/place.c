@@ -155,6 +155,19 @@ static int listen_at(struct place *p, int type, uint32_t mode,
     return rc;
 }
 
+int place_give(const struct place *p, uint32_t user, uint32_t group,
+    char *reason, size_t reason_len) {
+    if (user == IDS_NONE && group == IDS_NONE) {
+        return 0;
+    }
+    struct reason r = {reason, reason_len};
+    // IDS_NONE is what lchown() knows as "no change".
+    return lchown(p->path, user, group) < 0
+               ? fail(&r, "cannot give %s to user or group: %s", p->path,
+                     strerror(errno))
+               : 0;
+}
+
 void place_unlock(const char *path, int lock) {
     char name[CONFIG_TEXT + 8];
     lock_path(name, sizeof(name), path);

@@ -21,6 +21,11 @@ struct place {
 int place_open(struct place *p, const char *path, int type, uint32_t mode,
     char *reason, size_t reason_len);
 
+// The socket is this user's and group's from now on; IDS_NONE: no change. 0, or
+// -1 and why not in reason.
+int place_give(const struct place *p, uint32_t user, uint32_t group,
+    char *reason, size_t reason_len);
+
 // Removes socket and lock file.
 void place_close(struct place *p);
 

@@ -200,19 +200,14 @@ bool policy_has(const struct policy *p, enum policy_proto proto) {
 
 // --- Links ---
 
-static bool has_id(const uint32_t *ids, size_t count, uint32_t id) {
-    for (size_t i = 0; i < count; i++) {
-        if (ids[i] == id) {
-            return true;
-        }
-    }
-    return count == 0;
+static bool may_be(const struct id_list *list, uint32_t id) {
+    return list->count == 0 || ids_has(list, id);
 }
 
 static bool is_for(const struct policy *p, const char *link, uid_t uid,
     gid_t gid) {
-    return p->name[0] != '\0' && has_id(p->users, p->user_count, uid) &&
-           has_id(p->groups, p->group_count, gid) &&
+    return p->name[0] != '\0' && may_be(&p->users, uid) &&
+           may_be(&p->groups, gid) &&
            (p->links[0] == '\0' || fnmatch(p->links, link, 0) == 0);
 }
 

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "daemon/ids.h"
+
 // Bits, because a rule may name several.
 enum policy_action {
     POLICY_CONNECT = 1,      // connect, and send to
@@ -39,7 +41,6 @@ enum policy_option {
 #define POLICY_TEXT   200 // bytes of a rule as it is written
 #define POLICY_NAME   32
 #define POLICY_PORTS  16 // ranges in a rule
-#define POLICY_IDS    16 // users or groups that a section is for
 #define POLICY_SAY    256
 #define POLICY_ANY_IP 0 // in place of a family: both
 
@@ -75,11 +76,10 @@ struct policy_rule {
 // that fits decides.
 struct policy {
     struct policy *next;
-    char name[POLICY_NAME];  // "" for [policy], which is for all others
-    char links[POLICY_TEXT]; // pattern of link names, "" for any
-    uint32_t users[POLICY_IDS], groups[POLICY_IDS];
-    uint8_t user_count, group_count; // 0: any
-    bool allow;                      // what no rule decides
+    char name[POLICY_NAME];       // "" for [policy], which is for all others
+    char links[POLICY_TEXT];      // pattern of link names, "" for any
+    struct id_list users, groups; // empty: any
+    bool allow;                   // what no rule decides
     struct policy_count count;
     struct policy_rule *rules;
     size_t rule_count;

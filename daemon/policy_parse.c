@@ -4,9 +4,7 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <grp.h>
 #include <netinet/in.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -415,35 +413,12 @@ int policy_section(struct policy_set *set, const char *section, char *reason,
     return 0;
 }
 
-static bool find_user(const char *name, uint32_t *id) {
-    const struct passwd *p = getpwnam(name);
-    *id = p != NULL ? p->pw_uid : 0;
-    return p != NULL;
-}
-
-static bool find_group(const char *name, uint32_t *id) {
-    const struct group *g = getgrnam(name);
-    *id = g != NULL ? g->gr_gid : 0;
-    return g != NULL;
-}
-
-static int add_ids(struct words *w, const char *what,
-    bool (*find)(const char *, uint32_t *), uint32_t *ids, uint8_t *count) {
-    char *rest = w->text;
-    for (char *part; (part = strsep(&rest, ", \t")) != NULL;) {
-        uint32_t id = 0;
-        if (part[0] == '\0') {
-            continue;
-        }
-        if (!parse_number(part, UINT32_MAX - 1, &id) && !find(part, &id)) {
-            return fail(w, "%s: there is no \"%s\"", what, part);
-        }
-        if (*count == POLICY_IDS) {
-            return fail(w, "%s: more than %d", what, POLICY_IDS);
-        }
-        ids[(*count)++] = id;
-    }
-    return *count > 0 ? 0 : fail(w, "%s: nobody is named", what);
+static int add_ids(struct words *w, const char *what, struct id_list *list,
+    bool (*find)(const char *text, uint32_t *id)) {
+    char why[POLICY_SAY];
+    return ids_add(list, w->text, find, why, sizeof why) == 0
+               ? 0
+               : fail(w, "%s: %s", what, why);
 }
 
 static int add_rule(struct words *w, struct policy *p, const char *text,
@@ -517,9 +492,9 @@ int policy_set_key(struct policy_set *set, const char *name, const char *value,
             memcpy(p->links, value, strlen(value) + 1);
             return 0;
         case GIVEN_USERS:
-            return add_ids(&w, name, find_user, p->users, &p->user_count);
+            return add_ids(&w, name, &p->users, id_of_user);
         default:
-            return add_ids(&w, name, find_group, p->groups, &p->group_count);
+            return add_ids(&w, name, &p->groups, id_of_group);
     }
 }
 

@@ -227,16 +227,6 @@ bool policy_row(const struct policy_set *set, uint32_t index,
     return index == 0 && set->nobody.count.hits > 0;
 }
 
-static void print_ids(const char *name, const uint32_t *ids, size_t count,
-    FILE *out) {
-    for (size_t i = 0; i < count; i++) {
-        fprintf(out, i == 0 ? "%s = %u" : "%s%u", i == 0 ? name : ", ", ids[i]);
-    }
-    if (count > 0) {
-        fprintf(out, "\n");
-    }
-}
-
 static bool has_allowed(const struct policy *p, uint32_t action) {
     bool any = p->allow;
     for (size_t i = 0; i < p->rule_count; i++) {
@@ -250,8 +240,8 @@ static void print_section(const struct policy *p, FILE *out) {
     if (p->links[0] != '\0') {
         fprintf(out, "links = %s\n", p->links);
     }
-    print_ids("users", p->users, p->user_count, out);
-    print_ids("groups", p->groups, p->group_count, out);
+    ids_print("users", &p->users, out);
+    ids_print("groups", &p->groups, out);
     fprintf(out, "default = %s\n", p->allow ? "allow" : "deny");
     for (size_t i = 0; i < p->rule_count; i++) {
         char words[POLICY_SAY];

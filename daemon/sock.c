@@ -496,6 +496,7 @@ void sock_finish(struct sock *s) {
     }
     l->slots[s->slot].sock = NULL;
     l->sockets--;
+    l->incoming -= s->incoming;
     free(s->tx_part.buf);
     free(s->rx_part.buf);
     free(s);

@@ -122,8 +122,15 @@ static void call_close(struct call *c) {
     answer(c, net->close(sock(c)->sock), "");
 }
 
-// ADDR PORT, or "@FAMILY" for an address of that family and no content.
+// ADDR PORT, "@FAMILY" for an address of that family and no content, or
+// "@FAMILY:ADDR PORT" for one that says another family than it has.
 static struct far_addr addr_at(const struct call *c, int i) {
+    const char *other = strchr(word(c, i), ':');
+    if (word(c, i)[0] == '@' && other) {
+        struct far_addr a = net_addr(other + 1, number(c, i + 1));
+        a.family = (uint16_t)strtol(word(c, i) + 1, NULL, 0);
+        return a;
+    }
     if (word(c, i)[0] == '@') {
         return (struct far_addr){
             .family = (uint16_t)strtol(word(c, i) + 1, NULL, 0)};

@@ -179,6 +179,13 @@ def bad_configurations():
             ("[daemon]\nmode = 0888\n", 2, "octal"),
             ("[daemon]\nmode = 1777\n", 2, "777"),
             ("[daemon]\nlog-level = loud\n", 2, "loud"),
+            ("[daemon]\nuser = no such\n", 2, "user", "no such"),
+            ("[daemon]\ngroup = -1\n", 2, "group", "-1"),
+            ("[daemon]\nallow-users = root, no-such\n", 2, "no-such"),
+            ("[daemon]\nallow-groups =\n", 2, "nobody"),
+            ("[daemon]\nseccomp = maybe\n", 2, "yes"),
+            ("[link]\ntags = 10\nmax-tags = 9\n", 3, "above max-tags"),
+            ("[link]\norphan-time = 0\n", 2, "1 to"),
             ("[daemon]\n  link = /tmp/a\n  link = /tmp/a\n", 3, "twice"),
             ("[daemon]\nlink =\n", 2, "empty"),
             (f"[daemon]\nlink = /{'x' * 107}\n", 2, "too long"),
@@ -236,7 +243,8 @@ def keys_are_documented():
     page = (TOP / "docs/man/farsockd.conf.5").read_text(encoding="utf-8")
     keys = page.split(".Ss Sections policy")[0]
     documented = re.findall(r"^\.It Cm ([a-z-]+)$", keys, re.M)
-    check_equal(sorted(documented), sorted([*shown, "link"]))
+    without = ["link", "group", "user", "allow-users", "allow-groups"]
+    check_equal(sorted(documented), sorted([*shown, *without]))
     example = TOP / "packaging/farsockd.conf"
     with directory() as d:
         text = re.sub(r"^#(?=[a-z-]+ =)", "", example.read_text(), flags=re.M)

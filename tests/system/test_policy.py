@@ -105,6 +105,7 @@ PATHS = {
     "sendto ::": ([UDP6], f"sendto s hello :: {PORT}", "connect udp ::1", [], "EACCES"),
     "sendto mapped IPv4": ([UDP6], f"sendto s hello ::ffff:{PEER} {PORT}", f"connect udp {PEER}", [], "EACCES"),
     "sendto an IPv4 address from IPv6": ([UDP6], f"sendto s hello {PEER} {PORT}", f"connect udp {PEER}", [], "EACCES"),
+    "sendto without a family": ([UDP4], f"sendto s hello @0:{PEER} {PORT}", f"connect udp {PEER}", [], "EACCES"),
     "sendmsg": ([UDP4], f"sendmsg s a,b to {PEER} {PORT}", f"connect udp {PEER}", [], "EACCES"),
     "sendmsg with an address on a connected socket": (
         [UDP4, "connect s 127.0.0.2 7"], f"sendmsg s hello to {PEER} {PORT}", f"connect udp {PEER}", ["connect udp 127.0.0.2"], "EACCES"),
@@ -120,6 +121,8 @@ PATHS = {
     "bind by a rule for listen": ([UDP4], f"bind s {PEER} 5353", f"listen udp {PEER}:5353", [], "EACCES"),
     "bind to mapped IPv4": ([UDP6], f"bind s ::ffff:{PEER} 0", f"bind udp {PEER}", [], "EACCES"),
     "bind to :: and so to IPv4": ([UDP6], "bind s :: 5353", "bind udp any:5353", [], "EACCES"),
+    "bind without a family": ([UDP4], "bind s @0:0.0.0.0 5353", "bind udp ipv4:5353", [], "EACCES"),
+    "bind to ::, of which IPv4 is denied": ([UDP6], "bind s :: 5353", "bind udp ipv4:5353", ["bind udp ipv6:5353"], "EACCES"),
     "listen": ([TCP4, f"bind s {PEER} 5353"], "listen s 5", f"listen tcp {PEER}:5353", ["bind tcp loopback"], "EACCES"),
     "listen without bind": ([TCP4], "listen s 5", "listen tcp ipv4", [], "EACCES"),
     "IP_PKTINFO's source": (
