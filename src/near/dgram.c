@@ -65,7 +65,9 @@ static int may_send(struct far_link *l, uint32_t slot, const struct dgram *d,
     if (known || (d->refused == FAR_OK && is_plausible(s, d))) {
         err = fari_take_error(l, slot);
     }
-    if (err == FAR_OK && known && (s->flags & FARI_SHUT_WR)) {
+    // Linux sends on a raw socket that was shut down.
+    if (err == FAR_OK && known && (s->flags & FARI_SHUT_WR) &&
+        s->type != FAR_SOCK_RAW) {
         err = FAR_EPIPE;
     }
     return err;

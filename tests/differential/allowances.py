@@ -19,15 +19,20 @@ def number(text):
     return int(text.split()[0]) if text.split() and text.split()[0].isdigit() else None
 
 
+def peeks(words):
+    return words[0] in ("recv", "recvmsg") and int(words[3], 0) & PEEK
+
+
 def peek_beyond_ring(program, words, native, far):
-    """docs/differences.md: MSG_PEEK sees at most what the rx ring holds; of a
-    datagram larger than the ring it gives EMSGSIZE."""
-    if words[0] != "recv" or not int(words[3], 0) & PEEK:
-        return False
+    """docs/differences.md: MSG_PEEK sees at most what the rx ring holds."""
     got, want = number(far), number(native)
-    if far.startswith("EMSGSIZE"):
-        return want is not None
-    return None not in (got, want) and program.ring - 64 <= got < want
+    return peeks(words) and None not in (got, want) and program.ring - 64 <= got < want
+
+
+def peek_of_large(_program, words, native, far):
+    """docs/differences.md: of a datagram larger than the ring it gives EMSGSIZE,
+    and so not its sender."""
+    return peeks(words) and far.startswith("EMSGSIZE") and number(native) is not None
 
 
 def refused_before_pending(_program, words, native, far):
@@ -41,8 +46,8 @@ def refused_before_pending(_program, words, native, far):
     ) and far == "ECONNREFUSED" and (native in refusals or (with_ctl and native == "EINVAL"))
 
 
-ALLOWANCES = (peek_beyond_ring, refused_before_pending)
-LAST = (refused_before_pending,)
+ALLOWANCES = (peek_beyond_ring, peek_of_large, refused_before_pending)
+LAST = (peek_of_large, refused_before_pending)
 
 
 def which(program, line, native, far):

@@ -426,6 +426,16 @@ class Generator(More):
         if s.state == "connected" and 0 <= how <= 2:
             s.state = "half"
 
+    def shut_listener(self):
+        """What shutdown() leaves behind on a socket that listens in between."""
+        s = self.make(False, self.r.choice((INET, INET6)), STREAM)
+        s.state, s.shut = "odd", True
+        steps = [f"shutdown {s.name} {self.r.choice((0, 1, 2))}", f"listen {s.name} 1"]
+        for _ in range(self.r.randint(2, 4)):
+            self.add(self.r.choice(steps))
+        for step in ("recv {} 10 0 nowait", "send {} 10 0 - nowait", "poll 0 {}:0x2007"):
+            self.add(step.format(s.name))
+
     def close(self, s=None, prefix=""):
         s = s or self.any(0.4)
         self.add(f"{prefix}close {s.name}")
@@ -562,7 +572,8 @@ class Generator(More):
             s, level, option, name = which
         else:
             s = self.any(0.0)
-            level, option, _, name = self.r.choice(OPTIONS)
+            common = [o for o in OPTIONS if o[0] == 1]  # SOL_SOCKET
+            level, option, _, name = self.r.choice(common if self.chance(0.4) else OPTIONS)
             if self.chance(0.1):
                 level, option, name = self.r.choice((1, 6, 0, 41)), 9999, None
         room = 4 if self.chance(0.7) else self.r.choice((0, 1, 2, 3, 5, 8, 16, 255, 1000, 4096))
@@ -700,9 +711,9 @@ class Generator(More):
             self.send: 12, self.recv: 12, self.drain: 5, self.burst: 4, self.poll: 8,
             self.names: 2, self.shutdown: 3, self.close: 2, self.reset: 1.5,
             self.reconnect: 2, self.any_accept: 2, self.any_bind: 1,
-            self.any_listen: 1, self.any_socket: 0.7, self.set_option: 3,
-            self.get_option: 1.5, self.error_option: 2, self.woken: 3, self.bulk: 0.6,
-            self.broadcast: 0.7, self.low_water: 0.4,
+            self.any_listen: 1, self.any_socket: 0.7, self.set_option: 5,
+            self.get_option: 3, self.error_option: 2, self.woken: 3, self.bulk: 0.6,
+            self.broadcast: 0.7, self.low_water: 0.4, self.shut_listener: 0.3,
             self.opening: 1,
             self.send_message: 4, self.recv_message: 4, self.control: 1.5,
             self.gathered: 0.5, self.ioctl: 1.5, self.lookup: 0.2,
