@@ -6,17 +6,21 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "ports/posix/msghdr.h"
+
 #define RFC2133_LEN offsetof(struct sockaddr_in6, sin6_scope_id)
 
-int addr_to_far(const struct sockaddr *sa, socklen_t len,
+int addr_take(struct sockaddr_storage *out, const struct sockaddr *sa,
+    socklen_t len) {
+    return far_posix_addr_get(out, sa, len);
+}
+
+int addr_to_far(const struct sockaddr_storage *sa, socklen_t len,
     struct far_addr *out) {
     sa_family_t family = 0;
     *out = (struct far_addr){0};
     if (len > sizeof(struct sockaddr_storage) || len < sizeof family) {
         return FAR_EINVAL;
-    }
-    if (!sa) {
-        return FAR_EFAULT;
     }
     memcpy(&family, sa, sizeof family);
     far_posix_addr(out, sa, len);
@@ -42,7 +46,7 @@ static bool is_v6_only(const struct psock *s) {
     return only;
 }
 
-int addr_refused(const struct psock *s, const struct sockaddr *sa,
+int addr_refused(const struct psock *s, const struct sockaddr_storage *sa,
     socklen_t len, bool connects) {
     bool v6 = s->family == AF_INET6;
     sa_family_t family;
@@ -66,42 +70,6 @@ int addr_refused(const struct psock *s, const struct sockaddr *sa,
     return other && s->type != SOCK_RAW ? FAR_EAFNOSUPPORT : FAR_OK;
 }
 
-static socklen_t to_in(const struct far_addr *a, struct sockaddr_storage *to) {
-    struct sockaddr_in in = {
-        .sin_family = AF_INET,
-        .sin_port = htons(a->port),
-    };
-    memcpy(&in.sin_addr, a->ip, sizeof in.sin_addr);
-    memcpy(to, &in, sizeof in);
-    return sizeof in;
-}
-
-static socklen_t to_in6(const struct far_addr *a, struct sockaddr_storage *to) {
-    struct sockaddr_in6 in6 = {
-        .sin6_family = AF_INET6,
-        .sin6_port = htons(a->port),
-        .sin6_flowinfo = htonl(a->flowinfo),
-        .sin6_scope_id = a->scope,
-    };
-    memcpy(&in6.sin6_addr, a->ip, sizeof a->ip);
-    memcpy(to, &in6, sizeof in6);
-    return sizeof in6;
-}
-
-socklen_t addr_to_host(const struct far_addr *a, struct sockaddr *sa,
-    socklen_t *len) {
-    struct sockaddr_storage all = {.ss_family = a->family};
-    socklen_t size = 0;
-    if (a->family == FAR_AF_INET) {
-        size = to_in(a, &all);
-    } else if (a->family == FAR_AF_INET6) {
-        size = to_in6(a, &all);
-    }
-    if (sa && len) {
-        memcpy(sa, &all, *len < size ? *len : size);
-    }
-    if (len) {
-        *len = size;
-    }
-    return size;
+int addr_give(const struct far_addr *a, struct sockaddr *sa, socklen_t *len) {
+    return far_done(far_posix_addr_put(a, sa, len));
 }

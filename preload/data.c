@@ -6,12 +6,17 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
+
+#include "ports/posix/msghdr.h"
 
 // The flags of the host equal the link's; those that are not there go no
 // further.
 #define FLAGS                                                                  \
     (MSG_OOB | MSG_PEEK | MSG_DONTROUTE | MSG_TRUNC | MSG_DONTWAIT | MSG_EOR | \
         MSG_WAITALL | MSG_CONFIRM | MSG_ERRQUEUE | MSG_NOSIGNAL | MSG_MORE)
+
+#define BYTES_MAX 0x7ffff000u // of one call, as the kernel's
 
 static ssize_t sent(struct psock *s, ssize_t n, size_t len, int flags) {
     if (n == FAR_EPIPE && s->type == SOCK_STREAM && !(flags & MSG_NOSIGNAL)) {
@@ -30,21 +35,30 @@ static ssize_t got(struct psock *s, ssize_t n, size_t len) {
     return far_done_long(n);
 }
 
+// As the kernel looks at it before anything else.
+static bool is_buffer(const void *buf, size_t len) {
+    return user_range((uintptr_t)buf, len < BYTES_MAX ? len : BYTES_MAX);
+}
+
+// A stream does not look at an address, but it must be there.
+static bool is_named(const struct psock *s, const struct sockaddr *to,
+    socklen_t len, struct far_addr *out) {
+    struct sockaddr_storage ss;
+    int err = addr_take(&ss, to, len);
+    if (err == FAR_OK) {
+        far_posix_name(s->link->near, s->handle, out, &ss, len);
+    }
+    return far_done(err) == 0;
+}
+
 ssize_t far_send_bytes(struct psock *s, const void *buf, size_t len, int flags,
     const struct sockaddr *to, socklen_t to_len) {
     struct far_addr addr;
-    if (!psock_use(s)) {
+    if (!is_buffer(buf, len) || !psock_use(s)) {
         return -1;
     }
-    if (!buf && len > 0) {
-        errno = EFAULT;
+    if (to && !is_named(s, to, to_len, &addr)) {
         return -1;
-    }
-    if (to && to_len > sizeof(struct sockaddr_storage)) {
-        return far_done(FAR_EINVAL);
-    }
-    if (to && s->type != SOCK_STREAM) {
-        far_posix_name(s->link->near, s->handle, &addr, to, to_len);
     }
     call_begin(!s->sndtimeo);
     int32_t n = far_sendto(s->link->near, s->handle, buf, len,
@@ -55,73 +69,91 @@ ssize_t far_send_bytes(struct psock *s, const void *buf, size_t len, int flags,
 
 ssize_t far_recv_bytes(struct psock *s, void *buf, size_t len, int flags,
     struct sockaddr *from, socklen_t *from_len) {
-    struct far_addr addr;
-    if (!psock_use(s)) {
-        return -1;
-    }
-    if (!buf && len > 0) {
-        errno = EFAULT;
+    struct far_addr addr = {0};
+    if (!is_buffer(buf, len) || !psock_use(s)) {
         return -1;
     }
     call_begin(!s->rcvtimeo);
     int32_t n = far_recvfrom(s->link->near, s->handle, buf, len,
         (uint32_t)(flags & FLAGS), from ? &addr : NULL, NULL,
         wait_of(s, (flags & MSG_DONTWAIT) != 0));
-    if (n >= 0 && from && from_len) {
-        addr_to_host(&addr, from, from_len);
-    }
-    return got(s, n, len);
+    ssize_t r = got(s, n, len);
+    return r >= 0 && from && addr_give(&addr, from, from_len) < 0 ? -1 : r;
 }
 
 // --- Several pieces ---
 
-// The bytes of all pieces, or -1 with errno as the kernel sets it.
-static ssize_t total_of(const struct msghdr *msg) {
-    size_t total = 0;
-    if (msg->msg_iovlen > IOV_MAX) {
-        errno = EMSGSIZE;
+static ssize_t send_msg(struct psock *s, struct far_posix_msg *p, int flags) {
+    struct far_addr addr;
+    bool named = p->m.msg_name && p->m.msg_namelen;
+    if (!psock_use(s)) {
         return -1;
     }
-    for (size_t i = 0; i < msg->msg_iovlen; i++) {
-        if (msg->msg_iov[i].iov_len > SSIZE_MAX - total) {
-            errno = EINVAL;
-            return -1;
-        }
-        total += msg->msg_iov[i].iov_len;
-    }
-    return (ssize_t)total;
-}
-
-ssize_t far_send_msg(struct psock *s, const struct msghdr *msg, int flags) {
-    struct msghdr m = *msg;
-    ssize_t total = total_of(msg);
-    if (total < 0 || !psock_use(s)) {
+    // The kernel cuts it to what an address can be.
+    socklen_t len = p->m.msg_namelen < sizeof(struct sockaddr_storage)
+                        ? p->m.msg_namelen
+                        : sizeof(struct sockaddr_storage);
+    if (named && !is_named(s, p->m.msg_name, len, &addr)) {
         return -1;
-    }
-    if (msg->msg_name && (int)msg->msg_namelen < 0) {
-        return far_done(FAR_EINVAL);
-    }
-    if (m.msg_namelen > sizeof(struct sockaddr_storage)) {
-        m.msg_namelen = sizeof(struct sockaddr_storage);
     }
     call_begin(!s->sndtimeo);
-    int32_t n = far_posix_sendmsg(s->link->near, s->handle, &m,
-        (uint32_t)(flags & FLAGS), wait_of(s, (flags & MSG_DONTWAIT) != 0));
-    return sent(s, n, (size_t)total, flags);
+    int32_t n =
+        far_posix_msg_send(s->link->near, s->handle, p, named ? &addr : NULL,
+            (uint32_t)(flags & FLAGS), wait_of(s, (flags & MSG_DONTWAIT) != 0));
+    return sent(s, n, p->total, flags);
 }
 
-ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags) {
-    ssize_t total = total_of(msg);
-    if (total < 0 || !psock_use(s)) {
+// m: the program's, which gets the results.
+static ssize_t recv_msg(struct psock *s, struct far_posix_msg *p,
+    struct msghdr *m, int flags) {
+    if (!psock_use(s)) {
         return -1;
     }
     call_begin(!s->rcvtimeo);
-    int32_t n = far_posix_recvmsg(s->link->near, s->handle, msg,
-        (uint32_t)(flags & FLAGS), wait_of(s, (flags & MSG_DONTWAIT) != 0));
-    if (n >= 0) {
-        msg->msg_flags |= flags & MSG_CMSG_CLOEXEC;
+    int32_t n = far_posix_msg_recv(s->link->near, s->handle, p, m,
+        (uint32_t)(flags & (FLAGS | MSG_CMSG_CLOEXEC)),
+        wait_of(s, (flags & MSG_DONTWAIT) != 0));
+    return got(s, n, p->total);
+}
+
+ssize_t far_send_msg(struct psock *s, const struct msghdr *msg, int flags) {
+    struct far_posix_msg p;
+    int err = far_posix_msg_get(&p, msg);
+    return err < 0 ? far_done(err) : send_msg(s, &p, flags);
+}
+
+ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags) {
+    struct far_posix_msg p;
+    int err = far_posix_msg_get(&p, msg);
+    return err < 0 ? far_done(err) : recv_msg(s, &p, msg, flags);
+}
+
+// The pieces of readv() and writev(), as a message.
+static bool get_pieces(struct far_posix_msg *p, const struct iovec *iov,
+    int count) {
+    p->m = (struct msghdr){0};
+    int err = count < 0 || count > IOV_MAX
+                  ? FAR_EINVAL
+                  : far_posix_iov_get(p, iov, (size_t)count);
+    return far_done(err) == 0;
+}
+
+// Natively nothing does not reach the socket, here and in readv().
+ssize_t far_writev(struct psock *s, const struct iovec *iov, int count) {
+    struct far_posix_msg p;
+    if (!get_pieces(&p, iov, count)) {
+        return -1;
     }
-    return got(s, n, (size_t)total);
+    return p.total ? send_msg(s, &p, 0) : 0;
+}
+
+ssize_t far_readv(struct psock *s, const struct iovec *iov, int count) {
+    struct far_posix_msg p;
+    struct msghdr unused;
+    if (!get_pieces(&p, iov, count)) {
+        return -1;
+    }
+    return p.total ? recv_msg(s, &p, &unused, 0) : 0;
 }
 
 // --- The calls ---
@@ -141,37 +173,37 @@ EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags) {
 EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
     __CONST_SOCKADDR_ARG to, socklen_t to_len) {
     struct psock *s = psock_at(fd);
-    return s ? far_send_bytes(s, buf, len, flags, to.__sockaddr__, to_len)
-             : real()->sendto(fd, buf, len, flags, to, to_len);
+    ssize_t n =
+        s ? far_send_bytes(s, buf, len, flags, to.__sockaddr__, to_len) : 0;
+    return s && !now_carried(fd, n)
+               ? n
+               : real()->sendto(fd, buf, len, flags, to, to_len);
 }
 
 EXPORT ssize_t write(int fd, const void *buf, size_t len) {
     struct psock *s = psock_at(fd);
+    if (s && !user_range((uintptr_t)buf, len)) {
+        return -1;
+    }
     ssize_t n = s ? far_send_bytes(s, buf, len, 0, NULL, 0) : 0;
     return s && !now_carried(fd, n) ? n : real()->write(fd, buf, len);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
     struct psock *s = psock_at(fd);
-    if (!s) {
-        return real()->writev(fd, iov, count);
-    }
-    if (count < 0 || count > IOV_MAX) {
-        errno = EINVAL;
-        return -1;
-    }
-    struct msghdr msg = {
-        .msg_iov = (struct iovec *)(uintptr_t)iov,
-        .msg_iovlen = (size_t)count,
-    };
-    // Natively nothing does not reach the socket.
-    return total_of(&msg) == 0 ? 0 : far_send_msg(s, &msg, 0);
+    ssize_t n = s ? far_writev(s, iov, count) : 0;
+    return s && !now_carried(fd, n) ? n : real()->writev(fd, iov, count);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
     struct psock *s = psock_at(fd);
     ssize_t n = s ? far_send_msg(s, msg, flags) : 0;
     return s && !now_carried(fd, n) ? n : real()->sendmsg(fd, msg, flags);
+}
+
+static bool put_len(struct mmsghdr *m, ssize_t n) {
+    unsigned len = (unsigned)n;
+    return user_copy(&m->msg_len, &len, sizeof len) == 0;
 }
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *all, unsigned count, int flags) {
@@ -182,10 +214,10 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *all, unsigned count, int flags) {
     unsigned done = 0;
     while (done < count && done < IOV_MAX) {
         ssize_t n = far_send_msg(s, &all[done].msg_hdr, flags);
-        if (n < 0) {
+        if (n < 0 || !put_len(&all[done], n)) {
             break;
         }
-        all[done++].msg_len = (unsigned)n;
+        done++;
     }
     return done > 0 || count == 0 ? (int)done : -1;
 }
@@ -199,12 +231,18 @@ EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags) {
 EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
     __SOCKADDR_ARG from, socklen_t *restrict from_len) {
     struct psock *s = psock_at(fd);
-    return s ? far_recv_bytes(s, buf, len, flags, from.__sockaddr__, from_len)
-             : real()->recvfrom(fd, buf, len, flags, from, from_len);
+    ssize_t n =
+        s ? far_recv_bytes(s, buf, len, flags, from.__sockaddr__, from_len) : 0;
+    return s && !now_carried(fd, n)
+               ? n
+               : real()->recvfrom(fd, buf, len, flags, from, from_len);
 }
 
 EXPORT ssize_t read(int fd, void *buf, size_t len) {
     struct psock *s = psock_at(fd);
+    if (s && !user_range((uintptr_t)buf, len)) {
+        return -1;
+    }
     // Natively a read of nothing does not reach the socket.
     ssize_t n = s && len ? far_recv_bytes(s, buf, len, 0, NULL, NULL) : 0;
     return s && !now_carried(fd, n) ? n : real()->read(fd, buf, len);
@@ -212,18 +250,8 @@ EXPORT ssize_t read(int fd, void *buf, size_t len) {
 
 EXPORT ssize_t readv(int fd, const struct iovec *iov, int count) {
     struct psock *s = psock_at(fd);
-    if (!s) {
-        return real()->readv(fd, iov, count);
-    }
-    if (count < 0 || count > IOV_MAX) {
-        errno = EINVAL;
-        return -1;
-    }
-    struct msghdr msg = {
-        .msg_iov = (struct iovec *)(uintptr_t)iov,
-        .msg_iovlen = (size_t)count,
-    };
-    return total_of(&msg) == 0 ? 0 : far_recv_msg(s, &msg, 0);
+    ssize_t n = s ? far_readv(s, iov, count) : 0;
+    return s && !now_carried(fd, n) ? n : real()->readv(fd, iov, count);
 }
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags) {
@@ -245,6 +273,17 @@ static int pending_error(struct psock *s) {
     return err;
 }
 
+static bool is_time(const struct timespec *timeout, struct timespec *t) {
+    if (user_copy(t, timeout, sizeof *t) < 0) {
+        return false;
+    }
+    if (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999) {
+        errno = EINVAL;
+        return false;
+    }
+    return true;
+}
+
 EXPORT int recvmmsg(int fd, struct mmsghdr *all, unsigned count, int flags,
     struct timespec *timeout) {
     struct psock *s = psock_at(fd);
@@ -252,19 +291,23 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *all, unsigned count, int flags,
         return real()->recvmmsg(fd, all, count, flags, timeout);
     }
     unsigned done = 0;
+    struct timespec t;
+    if (timeout && !is_time(timeout, &t)) {
+        return -1;
+    }
     int err = flags & MSG_ERRQUEUE ? 0 : pending_error(s);
     if (err) {
         errno = err;
         return -1;
     }
-    uint64_t until = deadline_of_timespec(timeout);
+    uint64_t until = deadline_of_timespec(timeout ? &t : NULL);
     while (done < count && done < IOV_MAX) {
         ssize_t n =
             far_recv_msg(s, &all[done].msg_hdr, flags & ~MSG_WAITFORONE);
-        if (n < 0) {
+        if (n < 0 || !put_len(&all[done], n)) {
             break;
         }
-        all[done++].msg_len = (unsigned)n;
+        done++;
         if (flags & MSG_WAITFORONE) {
             flags |= MSG_DONTWAIT;
         }

@@ -3,6 +3,7 @@
 #include "preload/preload.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 
 // The kernel's instance keeps what is not far. The far sockets are in a list
 // beside it; a wait looks at them, then sleeps at both.
+
+#define EVENTS_MAX (INT_MAX / (int)sizeof(struct epoll_event)) // of one wait
 
 #define ALWAYS     (FAR_POLLERR | FAR_POLLHUP)
 #define READ_BITS  (EPOLLIN | EPOLLRDNORM)
@@ -255,11 +258,8 @@ static int ctl_far(int epfd, int op, int fd, struct psock *s,
         }
         e = ep_make(epfd);
     }
-    if (!e || (op != EPOLL_CTL_DEL && !ev) || op < EPOLL_CTL_ADD ||
-        op > EPOLL_CTL_MOD) {
-        errno = !e                                         ? ENOMEM
-                : op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD ? EINVAL
-                                                           : EFAULT;
+    if (!e || op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD) {
+        errno = !e ? ENOMEM : EINVAL;
         return -1;
     }
     pthread_mutex_lock(&e->lock);
@@ -278,8 +278,12 @@ static int ctl_far(int epfd, int op, int fd, struct psock *s,
 
 EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev) {
     struct psock *s = psock_at(fd);
+    struct epoll_event mine = {0};
     if (s && fd != epfd) {
-        return ctl_far(epfd, op, fd, s, ev);
+        if (op != EPOLL_CTL_DEL && user_copy(&mine, ev, sizeof mine) < 0) {
+            return -1;
+        }
+        return ctl_far(epfd, op, fd, s, &mine);
     }
     int rc = real()->epoll_ctl(epfd, op, fd, ev);
     struct ep *e = rc == 0 && op == EPOLL_CTL_ADD ? ep_make(epfd) : NULL;
@@ -374,7 +378,7 @@ static void use_inherited(struct ep *e) {
     }
 }
 
-// Far sockets that are ready: how many, at most max.
+// Far sockets that are ready: how many, at most max; -1 with EFAULT.
 static int collect(struct ep *e, struct epoll_event *out, int max, bool arm) {
     int n = 0;
     pthread_mutex_lock(&e->lock);
@@ -382,10 +386,17 @@ static int collect(struct ep *e, struct epoll_event *out, int max, bool arm) {
     int count = e->count;
     for (int k = 0; k < count && n < max; k++) {
         struct entry *it = &e->entries[(e->start + k) % count];
+        struct entry before = *it;
         uint32_t bits = look(it, arm && n == 0, true);
         uint32_t events = to_epoll(it, bits);
+        struct epoll_event ev = {.events = events, .data = it->data};
+        if (events && user_copy(&out[n], &ev, sizeof ev) < 0) {
+            *it = before; // not told
+            n = n > 0 ? n : -1;
+            break;
+        }
         if (events) {
-            out[n++] = (struct epoll_event){.events = events, .data = it->data};
+            n++;
             if (it->events & EPOLLONESHOT) {
                 it->events &= MODE_BITS;
             }
@@ -470,7 +481,7 @@ static int wait_native(const struct waiting *w) {
 static int take(const struct waiting *w, bool arm) {
     struct ep *e = w->e;
     int n = collect(e, w->out, w->max, arm);
-    if (e->natives == 0 || n >= w->max) {
+    if (e->natives == 0 || n < 0 || n >= w->max) {
         return n;
     }
     int more = real()->epoll_wait(w->epfd, w->out + n, w->max - n, 0);
@@ -512,8 +523,11 @@ static int wait_on(const struct waiting *w) {
             }
             continue;
         }
-        if (w->max <= 0) {
+        if (w->max <= 0 || w->max > EVENTS_MAX) {
             errno = EINVAL;
+            return -1;
+        }
+        if (!user_range((uintptr_t)w->out, (size_t)w->max * sizeof *w->out)) {
             return -1;
         }
         atomic_fetch_add(&e->far_waiters, 1);
@@ -541,7 +555,15 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *out, int max, int timeout) {
 EXPORT int epoll_pwait2(int epfd, struct epoll_event *out, int max,
     const struct timespec *timeout, const sigset_t *mask) {
     struct ep *e = ep_at(epfd);
-    uint64_t deadline_ns = deadline_of_timespec(timeout);
+    struct timespec t;
+    if (timeout && user_copy(&t, timeout, sizeof t) < 0) {
+        return -1;
+    }
+    if (timeout && (t.tv_sec < 0 || t.tv_nsec < 0 || t.tv_nsec > 999999999)) {
+        errno = EINVAL;
+        return -1;
+    }
+    uint64_t deadline_ns = deadline_of_timespec(timeout ? &t : NULL);
     struct waiting w = {epfd, e, out, max, deadline_ns, mask};
     return e ? wait_on(&w) : kernel_wait(&w, out, max, deadline_ns);
 }

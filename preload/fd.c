@@ -162,8 +162,7 @@ static int ioctl_far(struct psock *s, int fd, unsigned long request,
     switch (request) {
         case FIONBIO:
             rc = real()->ioctl(fd, request, arg);
-            if (rc == 0) {
-                memcpy(&value, arg, sizeof value);
+            if (rc == 0 && user_copy(&value, arg, sizeof value) == 0) {
                 s->nonblock = value != 0;
             }
             return rc;

@@ -3,18 +3,15 @@
 #include "preload/preload.h"
 
 #include <errno.h>
-#include <string.h>
+
+#include "ports/posix/guard.h"
 
 int ioctl_ask(struct psock *s, unsigned long request, void *arg) {
     if (!psock_use(s)) {
         return -1;
     }
-    if (!arg) {
-        errno = EFAULT;
-        return -1;
-    }
     call_begin(true);
-    return far_done(far_posix_ioctl(s->link->near, s->handle, request, arg));
+    return far_done(far_posix_ioctl_at(s->link->near, s->handle, request, arg));
 }
 
 // The C library's own calls its ioctl() past ours.

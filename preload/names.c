@@ -27,8 +27,8 @@ static struct addrinfo *new_entry(const struct far_gai_entry *e, int flags) {
     a->ai_socktype = e->type;
     a->ai_protocol = e->proto;
     a->ai_addr = (struct sockaddr *)(void *)(a + 1);
-    a->ai_addrlen = sizeof(struct sockaddr_storage);
-    addr_to_host(&e->addr, a->ai_addr, &a->ai_addrlen);
+    a->ai_addrlen = far_posix_sockaddr(&e->addr,
+        (struct sockaddr_storage *)(void *)(a + 1));
     return a;
 }
 
@@ -125,7 +125,9 @@ EXPORT int getnameinfo(const struct sockaddr *restrict sa, socklen_t len,
     socklen_t service_len, int flags) {
     struct far_addr a;
     struct plink *l = NULL;
-    bool far = sa && addr_to_far(sa, len, &a) == FAR_OK &&
+    struct sockaddr_storage ss;
+    bool far = sa && addr_take(&ss, sa, len) == FAR_OK &&
+               addr_to_far(&ss, len, &a) == FAR_OK &&
                (a.family == AF_INET || a.family == AF_INET6) &&
                !is_plain(&a, flags);
     if (far) {

@@ -5,9 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
-#define ON_STACK 64 // descriptors; more are allocated
+#include "ports/posix/guard.h"
+
+#define ON_STACK 64   // descriptors; more are allocated
+#define MANY     1024 // the least limit that there usually is
 
 #define READ_BITS  (POLLIN | POLLRDNORM)
 #define WRITE_BITS (POLLOUT | POLLWRNORM | POLLWRBAND)
@@ -124,18 +128,35 @@ static bool any_moved(const struct pollfd *fds, nfds_t count) {
     return false;
 }
 
-// At least one is far.
+// Memory for a call: on its stack if that suffices.
+struct room {
+    struct pollfd few[2 * ON_STACK + 1];
+    struct pollfd *fds;
+};
+
+static struct pollfd *room_for(struct room *r, nfds_t count) {
+    r->fds = r->few;
+    if (count > ON_STACK) {
+        r->fds = malloc((2 * count + 1) * sizeof *r->fds);
+    }
+    if (!r->fds) {
+        errno = ENOMEM;
+    }
+    return r->fds;
+}
+
+static void room_free(struct room *r) {
+    int saved = errno;
+    if (r->fds != r->few) {
+        free(r->fds);
+    }
+    errno = saved;
+}
+
+// At least one is far. There is room for as many and one more behind fds.
 static int poll_once(struct pollfd *fds, nfds_t count, uint64_t deadline_ns,
     const sigset_t *mask) {
-    struct pollfd some[ON_STACK + 1];
-    struct pollfd *copy = some;
-    if (count > ON_STACK) {
-        copy = malloc((count + 1) * sizeof *copy);
-        if (!copy) {
-            errno = ENOMEM;
-            return -1;
-        }
-    }
+    struct pollfd *copy = fds + count;
     struct call c = {
         .fds = fds,
         .count = count,
@@ -144,18 +165,13 @@ static int poll_once(struct pollfd *fds, nfds_t count, uint64_t deadline_ns,
     for (nfds_t i = 0; i < count; i++) {
         copy[i] = fds[i];
         copy[i].revents = 0;
+        fds[i].revents = 0;
         bool far = psock_at(fds[i].fd) != NULL;
         c.far_count += far || epoll_has_far(fds[i].fd);
         copy[i].fd = far ? -1 : fds[i].fd;
     }
     call_begin(false);
-    int n = poll_far(&c, deadline_ns);
-    if (copy != some) {
-        int saved = errno;
-        free(copy);
-        errno = saved;
-    }
-    return n;
+    return poll_far(&c, deadline_ns);
 }
 
 static int poll_mixed(struct pollfd *fds, nfds_t count, uint64_t deadline_ns,
@@ -167,16 +183,76 @@ static int poll_mixed(struct pollfd *fds, nfds_t count, uint64_t deadline_ns,
     return n;
 }
 
+// --- poll ---
+
+// The program's array, which may not be there.
+struct asked {
+    struct pollfd *user;
+    nfds_t count;
+    const struct pollfd *got;
+};
+
+static void give_bits(void *arg) {
+    const struct asked *a = arg;
+    for (nfds_t i = 0; i < a->count; i++) {
+        a->user[i].revents = a->got[i].revents;
+    }
+}
+
+static int poll_copied(struct asked *a, uint64_t deadline_ns,
+    const sigset_t *mask) {
+    struct room r;
+    struct pollfd *fds = room_for(&r, a->count);
+    if (!fds) {
+        return -1;
+    }
+    int n = user_copy(fds, a->user, a->count * sizeof *fds);
+    if (n == 0) {
+        n = poll_mixed(fds, a->count, deadline_ns, mask);
+        a->got = fds;
+        if (!far_guard_call(give_bits, a, a->user, a->count * sizeof *fds)) {
+            errno = EFAULT;
+            n = -1;
+        }
+    }
+    room_free(&r);
+    return n;
+}
+
+struct search {
+    const struct pollfd *fds;
+    nfds_t count;
+    bool far;
+};
+
+static void search_far(void *arg) {
+    struct search *s = arg;
+    s->far = any_far(s->fds, s->count);
+}
+
+// What the kernel refuses at once, and what does not concern us, is its own.
+static bool is_ours(const struct pollfd *fds, nfds_t count) {
+    struct rlimit limit;
+    struct search s = {fds, count, false};
+    if (count > FD_MAX ||
+        (count > MANY && (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+                             count > limit.rlim_cur))) {
+        return false;
+    }
+    return far_guard_call(search_far, &s, fds, count * sizeof *fds) && s.far;
+}
+
 static int poll_any(struct pollfd *fds, nfds_t count, int timeout) {
-    if (!any_far(fds, count)) {
+    if (!is_ours(fds, count)) {
         return real()->poll(fds, count, timeout);
     }
-    return poll_mixed(fds, count, deadline_of_ms(timeout), NULL);
+    struct asked a = {.user = fds, .count = count};
+    return poll_copied(&a, deadline_of_ms(timeout), NULL);
 }
 
 static int ppoll_any(struct pollfd *fds, nfds_t count,
     const struct timespec *timeout, const sigset_t *mask) {
-    if (!any_far(fds, count)) {
+    if (!is_ours(fds, count)) {
         return real()->ppoll(fds, count, timeout, mask);
     }
     if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 ||
@@ -184,7 +260,8 @@ static int ppoll_any(struct pollfd *fds, nfds_t count,
         errno = EINVAL;
         return -1;
     }
-    return poll_mixed(fds, count, deadline_of_timespec(timeout), mask);
+    struct asked a = {.user = fds, .count = count};
+    return poll_copied(&a, deadline_of_timespec(timeout), mask);
 }
 
 EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout) {
@@ -253,14 +330,62 @@ struct sets {
     fd_set *in, *out, *pri;
 };
 
+static size_t set_bytes(int n) {
+    return (size_t)((n + WORD_BITS - 1) / WORD_BITS) * sizeof(fd_mask);
+}
+
+struct set_search {
+    const struct sets *s;
+    bool far;
+};
+
+static void search_set(void *arg) {
+    struct set_search *q = arg;
+    const struct sets *s = q->s;
+    for (int fd = 0; fd < s->n && !q->far; fd++) {
+        q->far = (psock_at(fd) || epoll_has_far(fd)) &&
+                 (is_in(s->in, fd) || is_in(s->out, fd) || is_in(s->pri, fd));
+    }
+}
+
+// Sets that are not there are the kernel's to refuse.
 static bool sets_have_far(const struct sets *s) {
-    for (int fd = 0; fd < s->n; fd++) {
-        if ((psock_at(fd) || epoll_has_far(fd)) &&
-            (is_in(s->in, fd) || is_in(s->out, fd) || is_in(s->pri, fd))) {
-            return true;
+    struct set_search q = {s, false};
+    size_t size = s->n > 0 ? set_bytes(s->n) : 0;
+    if (size == 0 || !far_guard_range(s->in, size) ||
+        !far_guard_range(s->out, size) || !far_guard_range(s->pri, size)) {
+        return false;
+    }
+    // Nobody knows which of the three it will be, so it is all memory.
+    return far_guard_call(search_set, &q, NULL, SIZE_MAX) && q.far;
+}
+
+// The program's sets as copies of ours, in place of which the results go back.
+static bool copy_sets(struct sets *to, const struct sets *from, fd_mask *mem) {
+    size_t size = set_bytes(from->n);
+    fd_set *const user[] = {from->in, from->out, from->pri};
+    fd_set **const copy[] = {&to->in, &to->out, &to->pri};
+    to->n = from->n;
+    for (int i = 0; i < 3; i++) {
+        char *at = (char *)mem + (size_t)i * size;
+        *copy[i] = user[i] ? (fd_set *)(void *)at : NULL;
+        if (user[i] && user_copy(at, user[i], size) < 0) {
+            return false;
         }
     }
-    return false;
+    return true;
+}
+
+static bool give_sets(const struct sets *to, const struct sets *from) {
+    size_t size = set_bytes(to->n);
+    fd_set *const user[] = {to->in, to->out, to->pri};
+    fd_set *const copy[] = {from->in, from->out, from->pri};
+    for (int i = 0; i < 3; i++) {
+        if (user[i] && user_copy(user[i], copy[i], size) < 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static nfds_t to_poll(const struct sets *s, struct pollfd *fds) {
@@ -333,17 +458,29 @@ static int select_poll(struct pollfd *fds, nfds_t count, uint64_t deadline_ns,
     }
 }
 
-static int select_far(struct sets *s, uint64_t deadline_ns,
+static int select_copied(struct sets *s, struct pollfd *fds,
+    uint64_t deadline_ns, const sigset_t *mask) {
+    nfds_t count = to_poll(s, fds);
+    int n = select_poll(fds, count, deadline_ns, mask);
+    return n < 0 ? n : from_poll(s, fds, count);
+}
+
+static int select_far(const struct sets *user, uint64_t deadline_ns,
     const sigset_t *mask) {
-    struct pollfd *fds = calloc((size_t)s->n + 1, sizeof *fds);
+    struct sets s;
+    size_t sets = 3 * set_bytes(user->n);
+    size_t size = 2 * (size_t)user->n + 1;
+    struct pollfd *fds = malloc(size * sizeof *fds + sets);
     if (!fds) {
         errno = ENOMEM;
         return -1;
     }
-    nfds_t count = to_poll(s, fds);
-    int n = select_poll(fds, count, deadline_ns, mask);
-    if (n >= 0) {
-        n = from_poll(s, fds, count);
+    int n = -1;
+    if (copy_sets(&s, user, (fd_mask *)(void *)(fds + size))) {
+        n = select_copied(&s, fds, deadline_ns, mask);
+        if (n >= 0 && !give_sets(user, &s)) {
+            n = -1;
+        }
     }
     int saved = errno;
     free(fds);

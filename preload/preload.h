@@ -124,15 +124,25 @@ extern _Thread_local struct signals_run fari_signals
 
 // --- Addresses (addr.c) ---
 
+// Out of the program's memory: FAR_OK, FAR_EFAULT, FAR_EINVAL.
+int addr_take(struct sockaddr_storage *out, const struct sockaddr *sa,
+    socklen_t len);
 // FAR_OK, or a far_err as the kernel's for such an address.
-int addr_to_far(const struct sockaddr *sa, socklen_t len, struct far_addr *out);
+int addr_to_far(const struct sockaddr_storage *sa, socklen_t len,
+    struct far_addr *out);
 // FAR_OK, or what bind() and connect() say of an address because it is as long
 // as it is: of that far's kernel sees nothing.
-int addr_refused(const struct psock *s, const struct sockaddr *sa,
+int addr_refused(const struct psock *s, const struct sockaddr_storage *sa,
     socklen_t len, bool connects);
-// Its size; nothing is written beyond *len, which then is that size.
-socklen_t addr_to_host(const struct far_addr *a, struct sockaddr *sa,
-    socklen_t *len);
+// Into the program's memory, as the kernel writes one: 0, or -1 with errno.
+int addr_give(const struct far_addr *a, struct sockaddr *sa, socklen_t *len);
+
+// --- The program's memory ---
+
+// Copies from or to it: 0, or -1 with EFAULT.
+int user_copy(void *to, const void *from, size_t n);
+// False with EFAULT: no program has memory there.
+bool user_range(uintptr_t at, size_t n);
 
 // --- Waiting (wait.c) ---
 
@@ -175,6 +185,8 @@ ssize_t far_recv_bytes(struct psock *s, void *buf, size_t len, int flags,
     struct sockaddr *from, socklen_t *from_len);
 ssize_t far_send_msg(struct psock *s, const struct msghdr *msg, int flags);
 ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags);
+ssize_t far_writev(struct psock *s, const struct iovec *iov, int count);
+ssize_t far_readv(struct psock *s, const struct iovec *iov, int count);
 
 // A stream that farsockd carries over its token: the kernel's for all but what
 // it is called.

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "ports/posix/guard.h"
+
 // A call of ours consists of several system calls, so the kernel cannot restart
 // it, nor does it tell whether it would have. Every handler of the program runs
 // inside of one of ours, which counts it for the thread.
@@ -16,37 +18,80 @@ _Thread_local struct signals_run fari_signals
 static struct sigaction actions[NSIG]; // as the program gave them
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+static bool is_handler(const struct sigaction *a) {
+    return (a->sa_flags & SA_SIGINFO) ||
+           (a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN);
+}
+
+// Those by which we learn that the program's memory is not there.
+static bool is_fault(int sig) {
+    return sig == SIGSEGV || sig == SIGBUS;
+}
+
+static int set_action(int sig, const struct sigaction *act,
+    struct sigaction *old) {
+    return real()->sigaction(sig, act, old);
+}
+
+static void run_handler(const struct sigaction *a, int sig, siginfo_t *info,
+    void *context) {
+    struct far_guard *g = far_guard_suspend();
+    if (a->sa_flags & SA_SIGINFO) {
+        a->sa_sigaction(sig, info, context);
+    } else {
+        a->sa_handler(sig);
+    }
+    far_guard_resume(g);
+}
+
 static void on_signal(int sig, siginfo_t *info, void *context) {
+    if (is_fault(sig)) {
+        far_guard_fault(info, context);
+    }
     struct sigaction a = actions[sig];
     fari_signals.all++;
     if (!(a.sa_flags & SA_RESTART)) {
         fari_signals.ending++;
     }
-    if (a.sa_flags & SA_SIGINFO) {
-        a.sa_sigaction(sig, info, context);
-    } else if (a.sa_handler != SIG_DFL && a.sa_handler != SIG_IGN) {
-        a.sa_handler(sig);
+    if (is_fault(sig) && (a.sa_flags & (int)SA_RESETHAND)) {
+        actions[sig] = (struct sigaction){.sa_handler = SIG_DFL};
     }
-}
-
-static bool is_handler(const struct sigaction *a) {
-    return (a->sa_flags & SA_SIGINFO) ||
-           (a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN);
+    if (is_handler(&a)) {
+        run_handler(&a, sig, info, context);
+    } else if (is_fault(sig)) {
+        far_guard_default(sig, &a, info, set_action);
+    }
 }
 
 static bool is_ours(const struct sigaction *a) {
     return (a->sa_flags & SA_SIGINFO) && a->sa_sigaction == on_signal;
 }
 
+// What is really set for what the program wants. Our handler stays for faults,
+// whatever that is.
+static struct sigaction real_action(int sig, const struct sigaction *act) {
+    struct sigaction ours = *act;
+    if (is_handler(act)) {
+        ours.sa_flags |= SA_SIGINFO;
+        ours.sa_sigaction = on_signal;
+    } else if (is_fault(sig)) {
+        ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+        ours.sa_sigaction = on_signal;
+    }
+    if (is_fault(sig)) {
+        ours.sa_flags &= (int)~SA_RESETHAND;
+    }
+    return ours;
+}
+
 // Under the lock. The order matters: our handler may run as soon as it is set.
 static int replace(int sig, const struct sigaction *act,
     struct sigaction *old) {
-    struct sigaction ours = *act;
+    struct sigaction ours = real_action(sig, act);
     struct sigaction before = actions[sig];
-    if (is_handler(act)) {
-        ours.sa_sigaction = on_signal;
-        ours.sa_flags |= SA_SIGINFO;
+    if (is_ours(&ours)) {
         actions[sig] = *act;
+        actions[sig].sa_flags |= FAR_GUARD_RESTORER;
     }
     int rc = real()->sigaction(sig, &ours, old);
     if (rc != 0) {
@@ -87,6 +132,18 @@ EXPORT int sigaction(int sig, const struct sigaction *act,
     }
     errno = saved;
     return rc;
+}
+
+static void guard_memory(int sig) {
+    struct sigaction was;
+    real()->sigaction(sig, NULL, &was);
+    sigaction(sig, &was, NULL);
+    actions[sig] = was;
+}
+
+__attribute__((constructor)) static void guard_all(void) {
+    guard_memory(SIGSEGV);
+    guard_memory(SIGBUS);
 }
 
 // What siginterrupt() asked for.

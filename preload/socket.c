@@ -82,16 +82,17 @@ static int accept_far(struct psock *s, struct sockaddr *sa, socklen_t *len,
         return drop_token(token, errno);
     }
     int fd = give_descriptor(token, s->link, handle, s, flags);
-    if (fd >= 0 && sa) {
-        if (!len) {
-            close(fd);
-            errno = EFAULT;
-            return -1;
-        }
-        addr_to_host(&peer, sa, len);
+    if (fd < 0) {
+        return fd;
+    }
+    if (sa && addr_give(&peer, sa, len) < 0) {
+        int saved = errno;
+        close(fd);
+        errno = saved;
+        return -1;
     }
     struct psock *child = psock_at(fd);
-    if (child) {
+    if (child) { // nobody has closed it meanwhile
         child->rcvtimeo = (bool)s->rcvtimeo;
         child->sndtimeo = (bool)s->sndtimeo;
     }
@@ -116,10 +117,13 @@ EXPORT int bind(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len) {
     if (!s) {
         return real()->bind(fd, addr, len);
     }
-    int err = addr.__sockaddr__ ? addr_refused(s, addr.__sockaddr__, len, false)
-                                : FAR_OK;
+    struct sockaddr_storage ss;
+    int err = addr_take(&ss, addr.__sockaddr__, len);
     if (err == FAR_OK) {
-        err = addr_to_far(addr.__sockaddr__, len, &a);
+        err = addr_refused(s, &ss, len, false);
+    }
+    if (err == FAR_OK) {
+        err = addr_to_far(&ss, len, &a);
     }
     if (err != FAR_OK || !psock_use(s)) {
         return err != FAR_OK ? far_done(err) : -1;
@@ -134,19 +138,24 @@ EXPORT int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len) {
     if (!s) {
         return real()->connect(fd, addr, len);
     }
-    int refused = addr.__sockaddr__
-                      ? addr_refused(s, addr.__sockaddr__, len, true)
-                      : FAR_OK;
-    int err = addr_to_far(addr.__sockaddr__, len, &a);
-    bool told = refused != FAR_OK && len >= sizeof a.family &&
-                len <= sizeof(struct sockaddr_storage);
+    struct sockaddr_storage ss;
+    int err = addr_take(&ss, addr.__sockaddr__, len);
+    if (err != FAR_OK) {
+        return far_done(err);
+    }
+    if (!psock_use(s)) {
+        return -1;
+    }
+    int refused = addr_refused(s, &ss, len, true);
+    err = addr_to_far(&ss, len, &a);
+    bool told = refused != FAR_OK && len >= sizeof a.family;
     if (told) {
         // What comes before the address is far's to say, and what comes of it.
         a = (struct far_addr){.family = NO_FAMILY};
         err = FAR_OK;
     }
-    if (err != FAR_OK || !psock_use(s)) {
-        return err != FAR_OK ? far_done(err) : -1;
+    if (err != FAR_OK) {
+        return far_done(err);
     }
     call_begin(!s->sndtimeo);
     err = far_connect(s->link->near, s->handle, &a, wait_of(s, false));
@@ -193,34 +202,14 @@ static int name_of(struct psock *s, name_call *ask, struct sockaddr *sa,
     }
     call_begin(true);
     int err = ask(s->link->near, s->handle, &a);
-    // As natively: the address comes first, then where it shall go.
-    if (err >= 0 && (!len || (!sa && *len))) {
-        err = FAR_EFAULT;
-    }
-    if (err >= 0 && (int)*len < 0) {
-        err = FAR_EINVAL;
-    }
-    if (err >= 0) {
-        addr_to_host(&a, sa, len);
-    }
-    return far_done(err < 0 ? err : 0);
-}
-
-static int name_carried(const struct far_addr *a, struct sockaddr *sa,
-    socklen_t *len) {
-    if (!sa || !len) {
-        errno = EFAULT;
-        return -1;
-    }
-    addr_to_host(a, sa, len);
-    return 0;
+    return err < 0 ? far_done(err) : addr_give(&a, sa, len);
 }
 
 EXPORT int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
     struct psock *s = psock_at(fd);
     const struct carried *c = s ? NULL : carried_at(fd);
     if (c) {
-        return name_carried(&c->local, addr.__sockaddr__, len);
+        return addr_give(&c->local, addr.__sockaddr__, len);
     }
     return s ? name_of(s, far_getsockname, addr.__sockaddr__, len)
              : real()->getsockname(fd, addr, len);
@@ -230,7 +219,7 @@ EXPORT int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
     struct psock *s = psock_at(fd);
     const struct carried *c = s ? NULL : carried_at(fd);
     if (c) {
-        return name_carried(&c->peer, addr.__sockaddr__, len);
+        return addr_give(&c->peer, addr.__sockaddr__, len);
     }
     return s ? name_of(s, far_getpeername, addr.__sockaddr__, len)
              : real()->getpeername(fd, addr, len);

@@ -11,9 +11,10 @@
 //
 // The link is opened with the first socket: $FARSOCK_LINK, as farsock(7) says;
 // without one, socket() gives ENETDOWN. Results, errno and SIGPIPE are as
-// natively. Not so: a signal does not interrupt (there is no EINTR), a child
-// after fork() must not use its parent's sockets, and a bad pointer is a crash
-// in place of EFAULT.
+// natively. Not so: a signal does not interrupt (there is no EINTR), and a
+// child after fork() must not use its parent's sockets. For EFAULT the process
+// has a handler of SIGSEGV and SIGBUS from its first socket on, before those
+// that the program sets by these names.
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
@@ -59,6 +61,9 @@ int far_bsd_select(int n, fd_set *rd, fd_set *wr, fd_set *ex,
 int far_bsd_fcntl(int fd, int cmd, ...);
 int far_bsd_ioctl(int fd, unsigned long request, ...);
 int far_bsd_sockatmark(int fd);
+int far_bsd_sigaction(int sig, const struct sigaction *act,
+    struct sigaction *old);
+void (*far_bsd_signal(int sig, void (*handler)(int)))(int);
 int far_bsd_getaddrinfo(const char *host, const char *service,
     const struct addrinfo *hints, struct addrinfo **out);
 void far_bsd_freeaddrinfo(struct addrinfo *list);
@@ -98,6 +103,9 @@ struct hostent *far_bsd_gethostbyname(const char *name);
     #define freeaddrinfo  far_bsd_freeaddrinfo
     #define getnameinfo   far_bsd_getnameinfo
     #define gethostbyname far_bsd_gethostbyname
+    // Not struct sigaction, nor anything else called signal.
+    #define sigaction(sig, act, old) far_bsd_sigaction(sig, act, old)
+    #define signal(sig, handler)     far_bsd_signal(sig, handler)
 #endif
 
 #endif

@@ -49,6 +49,11 @@ struct far_port {
     // Not 0: doorbells may get lost, both ways. While somebody waits, the
     // library looks that often by itself, and counts what it found so.
     uint32_t rescue_ms;
+
+    // [T] Copies n bytes to or from memory that the caller of far_send(),
+    // far_recv() and their relatives gave. False if that memory is not there:
+    // the call then ends with FAR_EFAULT. NULL: it always is.
+    bool (*copy)(void *ctx, void *to, const void *from, uint32_t n);
 };
 
 #endif

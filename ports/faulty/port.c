@@ -75,6 +75,7 @@ struct far_link *__wrap_far_link_init(void *mem, void *region,
     faulty_port.park = port->park ? park : NULL;
     faulty_port.unpark = port->unpark ? unpark : NULL;
     faulty_port.interrupted = interrupted;
+    faulty_port.copy = NULL; // the copies in mem.h are steps
     return __real_far_link_init(mem, region, region_bytes, layout, &faulty_port,
         ctx, err);
 }

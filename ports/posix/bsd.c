@@ -3,7 +3,10 @@
 #define FARSOCK_BSD_NO_NAMES
 #include "farsock/bsd.h"
 #include "ports/posix/bsd.h"
+#include "ports/posix/guard.h"
+#include "ports/posix/msghdr.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,8 +26,8 @@ static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 struct far_posix *bsd_posix(void) {
     struct far_posix_options o = {.wait_s = -1};
     pthread_mutex_lock(&opening);
-    if (!the_posix) {
-        far_posix_open(&the_posix, &o);
+    if (!the_posix && far_posix_open(&the_posix, &o) == FAR_OK) {
+        bsd_guard_memory();
     }
     struct far_posix *p = the_posix;
     pthread_mutex_unlock(&opening);
@@ -108,16 +111,6 @@ int far_bsd_close(int fd) {
     return bsd_result(far_close(t.l, t.sock, FAR_FOREVER));
 }
 
-static void give_addr(const struct far_addr *a, struct sockaddr *sa,
-    socklen_t *len) {
-    struct sockaddr_storage ss;
-    if (sa && len) {
-        uint32_t n = a->family ? far_posix_sockaddr(a, &ss) : 0;
-        memcpy(sa, &ss, n < *len ? n : *len);
-        *len = n;
-    }
-}
-
 int far_bsd_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags) {
     struct target t;
     struct far_addr peer = {0};
@@ -132,7 +125,11 @@ int far_bsd_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags) {
     if (sock < 0) {
         return bsd_result(sock);
     }
-    give_addr(&peer, sa, len);
+    int err = sa ? far_posix_addr_put(&peer, sa, len) : FAR_OK;
+    if (err < 0) {
+        far_close_nowait(t.l, sock);
+        return bsd_result(err);
+    }
     return give_number(t.l, sock, flags);
 }
 
@@ -142,19 +139,35 @@ int far_bsd_accept(int fd, struct sockaddr *sa, socklen_t *len) {
 
 // --- About one socket ---
 
+// RFC 2133 had no scope; Linux still takes that length.
+#define OLD_SIN6_LEN offsetof(struct sockaddr_in6, sin6_scope_id)
+
 static int take_addr(struct far_addr *a, const struct sockaddr *sa,
     socklen_t len) {
-    sa_family_t family = 0;
-    if (!sa || len < sizeof family) {
+    struct sockaddr_storage ss;
+    int err = far_posix_addr_get(&ss, sa, len);
+    if (err < 0 || len < sizeof ss.ss_family) {
+        return err < 0 ? err : FAR_EINVAL;
+    }
+    bool v6 = ss.ss_family == AF_INET6;
+    if ((v6 && len < OLD_SIN6_LEN) ||
+        (ss.ss_family == AF_INET && len < sizeof(struct sockaddr_in))) {
         return FAR_EINVAL;
     }
-    memcpy(&family, sa, sizeof family);
-    far_posix_addr(a, sa, len);
-    if (a->family == 0 && (family == AF_INET || family == AF_INET6)) {
-        return FAR_EINVAL; // too short
-    }
-    a->family = a->family ? a->family : family;
+    far_posix_addr(a, &ss, v6 ? sizeof(struct sockaddr_in6) : len);
+    a->family = ss.ss_family;
     return FAR_OK;
+}
+
+// A stream does not look at an address, but it must be there.
+static int take_name(const struct target *t, struct far_addr *a,
+    const struct sockaddr *sa, socklen_t len) {
+    struct sockaddr_storage ss;
+    int err = far_posix_addr_get(&ss, sa, len);
+    if (err == FAR_OK) {
+        far_posix_name(t->l, t->sock, a, &ss, len);
+    }
+    return err;
 }
 
 int far_bsd_bind(int fd, const struct sockaddr *sa, socklen_t len) {
@@ -196,10 +209,7 @@ int far_bsd_getsockname(int fd, struct sockaddr *sa, socklen_t *len) {
         return getsockname(fd, sa, len);
     }
     int err = far_getsockname(t.l, t.sock, &a);
-    if (err >= 0) {
-        give_addr(&a, sa, len);
-    }
-    return bsd_result(err);
+    return bsd_result(err < 0 ? err : far_posix_addr_put(&a, sa, len));
 }
 
 int far_bsd_getpeername(int fd, struct sockaddr *sa, socklen_t *len) {
@@ -209,10 +219,7 @@ int far_bsd_getpeername(int fd, struct sockaddr *sa, socklen_t *len) {
         return getpeername(fd, sa, len);
     }
     int err = far_getpeername(t.l, t.sock, &a);
-    if (err >= 0) {
-        give_addr(&a, sa, len);
-    }
-    return bsd_result(err);
+    return bsd_result(err < 0 ? err : far_posix_addr_put(&a, sa, len));
 }
 
 // --- Options ---
@@ -221,42 +228,63 @@ static bool is_timeout(int level, int opt) {
     return level == SOL_SOCKET && (opt == SO_RCVTIMEO || opt == SO_SNDTIMEO);
 }
 
+#define VALUE_MAX 1024
+
 int far_bsd_setsockopt(int fd, int level, int opt, const void *val,
     socklen_t len) {
     struct target t;
-    struct timeval tv;
+    uint64_t room[VALUE_MAX / sizeof(uint64_t)];
     if (!is_far(fd, &t)) {
         return setsockopt(fd, level, opt, val, len);
     }
-    if (is_timeout(level, opt) && len >= sizeof tv) {
-        memcpy(&tv, val, sizeof tv);
-        int64_t far[2] = {tv.tv_sec, tv.tv_usec};
-        return bsd_result(far_setsockopt(t.l, t.sock, level, opt, far,
-            sizeof far));
+    if (len > INT_MAX) {
+        return bsd_result(FAR_EINVAL);
     }
-    return bsd_result(far_setsockopt(t.l, t.sock, level, opt, val, len));
+    // No option reads more; most read an int, whatever the length says.
+    size_t n = far_guard_some(room, val, len < sizeof room ? len : sizeof room);
+    if (n < len && n < sizeof(int)) {
+        return bsd_result(FAR_EFAULT);
+    }
+    if (is_timeout(level, opt) && n >= sizeof(struct timeval)) {
+        struct timeval tv;
+        memcpy(&tv, room, sizeof tv);
+        int64_t far[2] = {tv.tv_sec, tv.tv_usec};
+        memcpy(room, far, sizeof far);
+        n = sizeof far;
+    }
+    return bsd_result(far_setsockopt(t.l, t.sock, level, opt, room, n));
 }
 
 int far_bsd_getsockopt(int fd, int level, int opt, void *val, socklen_t *len) {
     struct target t;
+    uint64_t room[VALUE_MAX / sizeof(uint64_t)];
+    socklen_t had = 0;
     if (!is_far(fd, &t)) {
         return getsockopt(fd, level, opt, val, len);
     }
-    if (is_timeout(level, opt)) {
-        int64_t far[2] = {0, 0};
-        size_t size = sizeof far;
-        int err = far_getsockopt(t.l, t.sock, level, opt, far, &size);
-        struct timeval tv = {.tv_sec = far[0], .tv_usec = far[1]};
-        *len = *len < sizeof tv ? *len : (socklen_t)sizeof tv;
-        memcpy(val, &tv, err < 0 ? 0 : *len);
+    if (!far_guard_copy(&had, len, sizeof had)) {
+        return bsd_result(FAR_EFAULT);
+    }
+    if (had > INT_MAX) {
+        return bsd_result(FAR_EINVAL);
+    }
+    bool time = is_timeout(level, opt);
+    size_t n = time || had > sizeof room ? sizeof room : had;
+    int err = far_getsockopt(t.l, t.sock, level, opt, room, &n);
+    if (err < 0) {
         return bsd_result(err);
     }
-    size_t size = *len;
-    int err = far_getsockopt(t.l, t.sock, level, opt, val, &size);
-    if (err >= 0) {
-        *len = (socklen_t)size;
+    if (time) {
+        int64_t far[2];
+        memcpy(far, room, sizeof far);
+        struct timeval tv = {.tv_sec = far[0], .tv_usec = far[1]};
+        memcpy(room, &tv, sizeof tv);
+        n = had < sizeof tv ? had : sizeof tv;
     }
-    return bsd_result(err);
+    had = (socklen_t)n;
+    bool there =
+        far_guard_copy(val, room, n) && far_guard_copy(len, &had, sizeof had);
+    return bsd_result(there ? FAR_OK : FAR_EFAULT);
 }
 
 int far_bsd_fcntl(int fd, int cmd, ...) {
@@ -290,9 +318,12 @@ int far_bsd_ioctl(int fd, unsigned long request, ...) {
         return ioctl(fd, request, arg);
     }
     if (request == FIONBIO) {
-        return far_bsd_fcntl(fd, F_SETFL, (long)(*(int *)arg ? O_NONBLOCK : 0));
+        int on = 0;
+        return far_guard_copy(&on, arg, sizeof on)
+                   ? far_bsd_fcntl(fd, F_SETFL, on ? (long)O_NONBLOCK : 0)
+                   : bsd_result(FAR_EFAULT);
     }
-    return bsd_result(far_posix_ioctl(t.l, t.sock, request, arg));
+    return bsd_result(far_posix_ioctl_at(t.l, t.sock, request, arg));
 }
 
 int far_bsd_sockatmark(int fd) {
@@ -302,6 +333,13 @@ int far_bsd_sockatmark(int fd) {
 }
 
 // --- Data ---
+
+#define BYTES_MAX 0x7ffff000u // of one call, as the kernel's
+
+// As the kernel looks at it before anything else.
+static bool is_buffer(const void *buf, size_t len) {
+    return far_guard_range(buf, len < BYTES_MAX ? len : BYTES_MAX);
+}
 
 static ssize_t sent(struct far_link *l, int sock, int32_t n, int flags) {
     uint32_t type = 0;
@@ -321,7 +359,8 @@ ssize_t far_bsd_sendto(int fd, const void *buf, size_t len, int flags,
     if (!is_far(fd, &t)) {
         return sendto(fd, buf, len, flags, sa, sa_len);
     }
-    int err = sa ? take_addr(&a, sa, sa_len) : FAR_OK;
+    int err = is_buffer(buf, len) ? FAR_OK : FAR_EFAULT;
+    err = err == FAR_OK && sa ? take_name(&t, &a, sa, sa_len) : err;
     int32_t n = err < 0 ? err
                         : far_sendto(t.l, t.sock, buf, len, (uint32_t)flags,
                               sa ? &a : NULL, until(&t));
@@ -348,12 +387,13 @@ ssize_t far_bsd_recvfrom(int fd, void *buf, size_t len, int flags,
     if (!is_far(fd, &t)) {
         return recvfrom(fd, buf, len, flags, sa, sa_len);
     }
+    if (!is_buffer(buf, len)) {
+        return bsd_result(FAR_EFAULT);
+    }
     int32_t n = far_recvfrom(t.l, t.sock, buf, len, (uint32_t)flags, &from,
         NULL, until(&t));
-    if (n >= 0) {
-        give_addr(&from, sa, sa_len);
-    }
-    return bsd_result(n);
+    int err = n >= 0 && sa ? far_posix_addr_put(&from, sa, sa_len) : FAR_OK;
+    return bsd_result(err < 0 ? err : n);
 }
 
 ssize_t far_bsd_recv(int fd, void *buf, size_t len, int flags) {
@@ -374,40 +414,52 @@ ssize_t far_bsd_read(int fd, void *buf, size_t len) {
     if (!is_far(fd, &t)) {
         return read(fd, buf, len);
     }
+    if (!far_guard_range(buf, len)) {
+        return bsd_result(FAR_EFAULT);
+    }
     return len ? far_bsd_recv(fd, buf, len, 0) : 0;
 }
 
 ssize_t far_bsd_write(int fd, const void *buf, size_t len) {
     struct target t;
-    return is_far(fd, &t) ? far_bsd_send(fd, buf, len, 0) : write(fd, buf, len);
+    if (!is_far(fd, &t)) {
+        return write(fd, buf, len);
+    }
+    return far_guard_range(buf, len) ? far_bsd_send(fd, buf, len, 0)
+                                     : bsd_result(FAR_EFAULT);
 }
 
-static bool as_message(struct msghdr *m, const struct iovec *iov, int count) {
-    *m = (struct msghdr){
-        .msg_iov = (struct iovec *)(uintptr_t)iov,
-        .msg_iovlen = (size_t)count,
-    };
-    if (count < 0 || count > (int)FAR_IOV_MAX) {
-        errno = EINVAL;
-        return false;
-    }
-    return true;
+static int get_pieces(struct far_posix_msg *p, const struct iovec *iov,
+    int count) {
+    p->m = (struct msghdr){0};
+    return count < 0 || count > (int)FAR_IOV_MAX
+               ? FAR_EINVAL
+               : far_posix_iov_get(p, iov, (size_t)count);
 }
 
 ssize_t far_bsd_readv(int fd, const struct iovec *iov, int count) {
     struct target t;
-    struct msghdr m;
+    struct far_posix_msg p;
+    struct msghdr unused;
     if (!is_far(fd, &t)) {
         return readv(fd, iov, count);
     }
-    return as_message(&m, iov, count) ? far_bsd_recvmsg(fd, &m, 0) : -1;
+    int32_t n = get_pieces(&p, iov, count);
+    if (n == FAR_OK && p.total) {
+        n = far_posix_msg_recv(t.l, t.sock, &p, &unused, 0, until(&t));
+    }
+    return bsd_result(n);
 }
 
 ssize_t far_bsd_writev(int fd, const struct iovec *iov, int count) {
     struct target t;
-    struct msghdr m;
+    struct far_posix_msg p;
     if (!is_far(fd, &t)) {
         return writev(fd, iov, count);
     }
-    return as_message(&m, iov, count) ? far_bsd_sendmsg(fd, &m, 0) : -1;
+    int32_t n = get_pieces(&p, iov, count);
+    if (n == FAR_OK) {
+        n = far_posix_msg_send(t.l, t.sock, &p, NULL, 0, until(&t));
+    }
+    return sent(t.l, t.sock, n, 0);
 }

@@ -15,5 +15,7 @@ struct far_posix *bsd_posix(void);
 struct far_link *bsd_find(int fd, int *sock, bool *nonblock);
 // -1 with errno, or r.
 int bsd_result(int r);
+// From now on a bad pointer is EFAULT.
+void bsd_guard_memory(void);
 
 #endif

@@ -4,8 +4,11 @@
 #include "farsock/bsd.h"
 #include "ports/posix/bsd.h"
 
+#include "ports/posix/guard.h"
+
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 struct mixed {
     struct pollfd *fds;
@@ -92,29 +95,70 @@ static int poll_mixed(struct mixed *m, int timeout_ms) {
     }
 }
 
-int far_bsd_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
-    bool any = false;
-    for (nfds_t i = 0; i < count; i++) {
+struct search {
+    const struct pollfd *fds;
+    nfds_t count;
+    bool far;
+};
+
+static void search_far(void *arg) {
+    struct search *s = arg;
+    for (nfds_t i = 0; i < s->count; i++) {
         int sock = 0;
         bool nonblock = false;
-        any |= bsd_find(fds[i].fd, &sock, &nonblock) != NULL;
+        s->far |= bsd_find(s->fds[i].fd, &sock, &nonblock) != NULL;
     }
-    if (!any) {
+}
+
+// What the kernel refuses at once, and what does not concern us, is its own.
+static bool is_ours(const struct pollfd *fds, nfds_t count) {
+    struct rlimit limit;
+    struct search s = {fds, count, false};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || count > limit.rlim_cur) {
+        return false;
+    }
+    return far_guard_call(search_far, &s, fds, count * sizeof *fds) && s.far;
+}
+
+// The caller's array, which may not be there.
+struct results {
+    struct pollfd *to;
+    const struct pollfd *from;
+    nfds_t count;
+};
+
+static void give_bits(void *arg) {
+    const struct results *r = arg;
+    for (nfds_t i = 0; i < r->count; i++) {
+        r->to[i].revents = r->from[i].revents;
+    }
+}
+
+int far_bsd_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
+    if (!is_ours(fds, count)) {
         return poll(fds, count, timeout_ms);
     }
-    struct mixed m = {
-        .fds = fds,
-        .count = count,
-        .host = calloc(count + 1u, sizeof *fds),
-        .posix = bsd_posix(),
-    };
-    int r = -1;
-    if (m.host) {
-        r = poll_mixed(&m, timeout_ms);
-    } else {
-        errno = ENOMEM;
+    struct pollfd *mine = calloc(2u * count + 1u, sizeof *fds);
+    if (!mine) {
+        return bsd_result(FAR_ENOMEM);
     }
-    free(m.host);
+    int r = bsd_result(FAR_EFAULT);
+    if (far_guard_copy(mine, fds, count * sizeof *fds)) {
+        struct mixed m = {
+            .fds = mine,
+            .count = count,
+            .host = mine + count,
+            .posix = bsd_posix(),
+        };
+        struct results to = {.to = fds, .from = mine, .count = count};
+        r = poll_mixed(&m, timeout_ms);
+        if (!far_guard_call(give_bits, &to, fds, count * sizeof *fds)) {
+            r = bsd_result(FAR_EFAULT);
+        }
+    }
+    int saved = errno;
+    free(mine);
+    errno = saved;
     return r;
 }
 
@@ -154,29 +198,54 @@ static int keep(fd_set *set, const struct pollfd *p, int bits) {
     return 0;
 }
 
+static size_t set_bytes(int n) {
+    size_t bits = 8u * sizeof(fd_mask);
+    return ((size_t)n + bits - 1u) / bits * sizeof(fd_mask);
+}
+
+// The caller's sets, as copies of ours and back.
+static bool copy_set(fd_set *to, const fd_set *from, int n) {
+    FD_ZERO(to);
+    return !from || far_guard_copy(to, from, set_bytes(n));
+}
+
+static int select_copied(int n, fd_set *rd, fd_set *wr, fd_set *ex, int ms) {
+    struct pollfd p[FD_SETSIZE];
+    nfds_t count = to_poll(p, n, rd, wr, ex);
+    int r = far_bsd_poll(p, count, ms);
+    int total = 0;
+    for (nfds_t i = 0; r >= 0 && i < count; i++) {
+        if (p[i].revents & POLLNVAL) {
+            return bsd_result(FAR_EBADF);
+        }
+        total +=
+            keep(rd, &p[i], RD) + keep(wr, &p[i], WR) + keep(ex, &p[i], EX);
+    }
+    return r < 0 ? r : total;
+}
+
 int far_bsd_select(int n, fd_set *rd, fd_set *wr, fd_set *ex,
     struct timeval *timeout) {
-    struct pollfd p[FD_SETSIZE];
+    fd_set copy[3];
     int ms = -1;
-    if (n < 0 || n > FD_SETSIZE || (timeout && timeout->tv_sec < 0)) {
-        errno = EINVAL;
-        return -1;
+    if (n < 0 || n > FD_SETSIZE ||
+        (timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0))) {
+        return bsd_result(FAR_EINVAL);
     }
     if (timeout) {
         ms = timeout->tv_sec > 1000000 ? 1000000000
                                        : (int)(timeout->tv_sec * 1000 +
                                                (timeout->tv_usec + 999) / 1000);
     }
-    nfds_t count = to_poll(p, n, rd, wr, ex);
-    int r = far_bsd_poll(p, count, ms);
-    int total = 0;
-    for (nfds_t i = 0; r >= 0 && i < count; i++) {
-        if (p[i].revents & POLLNVAL) {
-            errno = EBADF;
-            return -1;
-        }
-        total +=
-            keep(rd, &p[i], RD) + keep(wr, &p[i], WR) + keep(ex, &p[i], EX);
+    if (!copy_set(&copy[0], rd, n) || !copy_set(&copy[1], wr, n) ||
+        !copy_set(&copy[2], ex, n)) {
+        return bsd_result(FAR_EFAULT);
     }
-    return r < 0 ? r : total;
+    int r = select_copied(n, &copy[0], &copy[1], &copy[2], ms);
+    if (r >= 0 && ((rd && !far_guard_copy(rd, &copy[0], set_bytes(n))) ||
+                      (wr && !far_guard_copy(wr, &copy[1], set_bytes(n))) ||
+                      (ex && !far_guard_copy(ex, &copy[2], set_bytes(n))))) {
+        return bsd_result(FAR_EFAULT);
+    }
+    return r;
 }

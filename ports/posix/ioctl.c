@@ -14,8 +14,12 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "ports/posix/guard.h"
+
 // Several are read at once; there may be more, and more the next time.
 #define FIRST_GUESS 64u
+
+#define CONF_MAX (128 * (int)sizeof(struct ifreq)) // bytes of SIOCGIFCONF
 
 static struct far_ifaddr *get_all(struct far_link *l, int *count) {
     size_t room = FIRST_GUESS;
@@ -139,6 +143,53 @@ int far_posix_ioctl(struct far_link *l, int sock, unsigned long request,
             err = far_sockinfo(l, sock, &ignored, &ignored, &ignored);
             return err < 0 ? err : FAR_ENOTTY;
     }
+}
+
+static bool is_about_bytes(unsigned long request) {
+    return request == FIONREAD || request == SIOCOUTQ ||
+           request == SIOCOUTQNSD || request == SIOCATMARK;
+}
+
+static bool is_about_interface(unsigned long request) {
+    return request >= SIOCGIFNAME && request <= SIOCGIFTXQLEN;
+}
+
+// The caller's buffer by way of one of ours.
+static int conf_at(struct far_link *l, int sock, void *arg) {
+    char list[CONF_MAX];
+    struct ifconf c;
+    if (!far_guard_copy(&c, arg, sizeof c)) {
+        return FAR_EFAULT;
+    }
+    char *to = c.ifc_buf;
+    c.ifc_buf = to ? list : NULL;
+    c.ifc_len = c.ifc_len < CONF_MAX ? c.ifc_len : CONF_MAX;
+    int err = far_posix_ioctl(l, sock, SIOCGIFCONF, &c);
+    if (err < 0 || (to && !far_guard_copy(to, list, (size_t)c.ifc_len))) {
+        return err < 0 ? err : FAR_EFAULT;
+    }
+    c.ifc_buf = to;
+    return far_guard_copy(arg, &c, sizeof c) ? FAR_OK : FAR_EFAULT;
+}
+
+int far_posix_ioctl_at(struct far_link *l, int sock, unsigned long request,
+    void *arg) {
+    struct ifreq r = {0};
+    bool is_int = is_about_bytes(request);
+    if (request == SIOCGIFCONF) {
+        return conf_at(l, sock, arg);
+    }
+    if (!is_int && !far_guard_copy(&r, arg, sizeof r)) {
+        // A request that nobody knows is one whatever its argument.
+        return is_about_interface(request) ? FAR_EFAULT : FAR_ENOTTY;
+    }
+    int err = far_posix_ioctl(l, sock, request, &r);
+    if (err < 0) {
+        return err;
+    }
+    return far_guard_copy(arg, &r, is_int ? sizeof(int) : sizeof r)
+               ? FAR_OK
+               : FAR_EFAULT;
 }
 
 // --- getifaddrs ---

@@ -1,5 +1,6 @@
 // The posix port: region, doorbells, sleeping and parking on Linux.
 // SPDX-License-Identifier: MIT
+#include "ports/posix/guard.h"
 #include "ports/posix/hello.h"
 #include "farsock/mem.h"
 #include "ports/posix/map.h"
@@ -133,6 +134,7 @@ static const struct far_port posix_port = {
     .park = park,
     .unpark = unpark,
     .interrupted = interrupted,
+    .copy = far_guard_port_copy,
 };
 
 // As if doorbells could get lost.
@@ -144,6 +146,7 @@ static const struct far_port unreliable_port = {
     .park = park,
     .unpark = unpark,
     .interrupted = interrupted,
+    .copy = far_guard_port_copy,
     .rescue_ms = FAR_RESCUE_MS,
 };
 

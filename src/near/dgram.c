@@ -12,6 +12,7 @@ struct dgram {
     int refused;  // known here; far is asked all the same
     uint32_t put; // bytes of payload in the ring
     uint16_t flags;
+    bool missing; // memory of the payload was not there
 };
 
 static uint32_t head_bytes(const struct dgram *d) {
@@ -86,10 +87,9 @@ static void put_payload(struct far_link *l, uint32_t slot, struct dgram *d) {
     uint32_t left = d->len - d->put;
     // Parts end at multiples of 8, but for the last.
     uint32_t n = FAR_ALIGN8(left) <= room ? left : room & ~7u;
-    if (n) {
-        // The padding of the end is whatever the ring held.
-        fari_gather(fari_tx_ring(l, slot), size, s->tx_head, d->m->iov, d->put,
-            n);
+    // The padding of the end is whatever the ring held.
+    if (fari_gather(l, slot, s->tx_head, d->m->iov, d->put, n) != FAR_OK) {
+        d->missing = true;
     }
     d->put += n;
     s->tx_head += FAR_ALIGN8(n);
@@ -104,8 +104,9 @@ static void put_part(struct far_link *l, uint32_t slot, const void *p,
     s->tx_head += FAR_ALIGN8((uint32_t)len);
 }
 
-// Under tx_lock, with room for it, or for its beginning if it is large.
-static void put_record(struct far_link *l, uint32_t slot, bool ask,
+// Under tx_lock, with room for it, or for its beginning if it is large. False
+// and nothing is in the ring if the payload cannot be read.
+static bool put_record(struct far_link *l, uint32_t slot, bool ask,
     struct dgram *d) {
     uint32_t old = l->socks[slot].tx_head;
     struct far_dgram h = {
@@ -122,7 +123,12 @@ static void put_record(struct far_link *l, uint32_t slot, bool ask,
         put_part(l, slot, d->m->ctl, d->m->ctl_len);
     }
     put_payload(l, slot, d);
+    if (d->missing) {
+        l->socks[slot].tx_head = old;
+        return false;
+    }
     fari_publish_tx(l, slot, old);
+    return true;
 }
 
 // A record that is large starts in an empty ring: far takes its parts out as
@@ -165,6 +171,9 @@ static int put_rest(struct far_link *l, uint32_t slot, struct dgram *d) {
         }
     }
     fari_wait_end(l, w);
+    if (d->missing) {
+        return FAR_EFAULT; // taken away since it was looked at
+    }
     return d->put < d->len ? FAR_ENETDOWN : FAR_OK;
 }
 
@@ -204,12 +213,23 @@ static int try_put(struct far_link *l, uint32_t slot, struct dgram *d, bool arm,
             err = FAR_EAGAIN;
         }
     }
+    // Half a datagram cannot be taken back: a large one is looked at first.
+    if (err == FAR_OK && is_large(l, d) &&
+        !fari_is_there(l, d->m->iov, d->m->iov_count, d->len)) {
+        err = FAR_EFAULT;
+    }
     if (err == FAR_OK) {
-        if (r->ask || is_large(l, d)) {
+        bool busy = r->ask || is_large(l, d);
+        if (busy) {
             set_busy(l, slot, true);
         }
         r->pos = s->tx_head + record_bytes(d);
-        put_record(l, slot, r->ask, d);
+        if (!put_record(l, slot, r->ask, d)) {
+            err = FAR_EFAULT;
+            if (busy) {
+                set_busy(l, slot, false);
+            }
+        }
     }
     fari_unlock(l, &s->tx_lock);
     return err;

@@ -12,10 +12,14 @@ struct taken {
     uint32_t left;  // of a large datagram: bytes still to come, padded
     uint32_t got;   // of its payload
     uint32_t len;
+    bool missing; // the caller's memory was not there: the datagram is lost
 };
 
 // What the call returns for a payload of len bytes.
 static int32_t result_of(struct taken *t, const struct far_dgram *h) {
+    if (t->missing) {
+        return FAR_EFAULT;
+    }
     bool cut = t->room < h->len || (h->flags & FAR_DGRAM_TRUNC);
     t->m->flags |= cut ? FAR_MSG_TRUNC : 0;
     t->m->flags |= h->flags & FAR_DGRAM_CTRUNC ? FAR_MSG_CTRUNC : 0;
@@ -70,9 +74,8 @@ static void take_part(struct far_link *l, uint32_t slot, struct taken *t) {
     uint32_t room = t->got < t->room ? (uint32_t)(t->room - t->got) : 0;
     uint32_t real = t->len - t->got < n ? t->len - t->got : n;
     uint32_t copy = real < room ? real : room;
-    if (copy) {
-        fari_scatter(fari_rx_ring(l, slot), l->lay.rx_ring, s->rx_tail,
-            t->m->iov, t->got, copy);
+    if (fari_scatter(l, slot, s->rx_tail, t->m->iov, t->got, copy) != FAR_OK) {
+        t->missing = true;
     }
     t->got += real;
     t->left -= n;
@@ -172,8 +175,8 @@ static int32_t take_record(struct far_link *l, uint32_t slot, struct taken *t) {
         return take_large(l, slot, t, &h, skip);
     }
     uint32_t n = t->room < h.len ? (uint32_t)t->room : h.len;
-    if (n) {
-        fari_scatter(ring, size, s->rx_tail + skip, t->m->iov, 0, n);
+    if (fari_scatter(l, slot, s->rx_tail + skip, t->m->iov, 0, n) != FAR_OK) {
+        t->missing = true;
     }
     if (!(t->flags & FAR_MSG_PEEK)) {
         s->rx_tail += skip + FAR_ALIGN8(h.len);
@@ -209,6 +212,7 @@ static int32_t try_take(struct far_link *l, uint32_t slot, struct taken *t,
     fari_unlock(l, &s->rx_lock);
     if (t->left > 0) {
         take_rest(l, slot, t);
+        n = t->missing ? FAR_EFAULT : n;
     }
     int result = 0;
     if (t->left > 0 && fari_over_by_death(l, slot, true, &result)) {

@@ -311,28 +311,18 @@ static inline size_t fari_iov_len(const struct far_iov *iov, size_t count) {
     }
     return fari_iov_sum(iov, count);
 }
-// Copies n bytes, of those pieces from byte at on, into the ring at count pos;
-// and out of it. Mostly there is one piece.
-void fari_gather_pieces(uint8_t *ring, uint32_t size, uint32_t pos,
+// Copies n bytes, of those pieces from byte at on, into the ring of that slot
+// at count pos; and out of it. FAR_OK, or FAR_EFAULT: not all of the caller's
+// memory is there.
+int fari_gather(struct far_link *l, uint32_t slot, uint32_t pos,
     const struct far_iov *iov, size_t at, uint32_t n);
-static inline void fari_gather(uint8_t *ring, uint32_t size, uint32_t pos,
-    const struct far_iov *iov, size_t at, uint32_t n) {
-    if (n > 0 && at + n <= iov->len) {
-        far_ring_put(ring, size, pos, (const uint8_t *)iov->base + at, n);
-    } else {
-        fari_gather_pieces(ring, size, pos, iov, at, n);
-    }
-}
-void fari_scatter_pieces(const uint8_t *ring, uint32_t size, uint32_t pos,
+int fari_scatter(struct far_link *l, uint32_t slot, uint32_t pos,
     const struct far_iov *iov, size_t at, uint32_t n);
-static inline void fari_scatter(const uint8_t *ring, uint32_t size,
-    uint32_t pos, const struct far_iov *iov, size_t at, uint32_t n) {
-    if (n > 0 && at + n <= iov->len) {
-        far_ring_get(ring, size, pos, (uint8_t *)iov->base + at, n);
-    } else {
-        fari_scatter_pieces(ring, size, pos, iov, at, n);
-    }
-}
+// One byte to the beginning of those pieces, which are not empty.
+int fari_give_byte(struct far_link *l, const struct far_iov *iov, uint8_t byte);
+// Whether the first n bytes of those pieces can be read.
+bool fari_is_there(struct far_link *l, const struct far_iov *iov, size_t count,
+    size_t n);
 
 // --- verdict.c ---
 struct fari_epochs {

@@ -57,11 +57,12 @@ static void mark_more(struct far_link *l, uint32_t slot, uint32_t head,
     far_store(&fari_near_line(l, slot)->tx_more, s->tx_more);
 }
 
-// Under tx_lock: copies what fits, in parts. Bytes taken.
-static uint32_t put(struct far_link *l, uint32_t slot, struct rest *r) {
+// Under tx_lock: copies what fits, in parts. Bytes taken, or FAR_EFAULT if
+// there were none and the next cannot be read.
+static int32_t put(struct far_link *l, uint32_t slot, struct rest *r) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t size = l->lay.tx_ring;
-    uint32_t put = 0;
+    int32_t put = 0;
     while (r->done < r->len) {
         uint32_t room = size - (s->tx_head - s->tx_tail);
         size_t left = r->len - r->done;
@@ -77,21 +78,23 @@ static uint32_t put(struct far_link *l, uint32_t slot, struct rest *r) {
             break;
         }
         uint32_t old = s->tx_head;
-        fari_gather(fari_tx_ring(l, slot), size, old, r->iov, r->done, n);
+        if (fari_gather(l, slot, old, r->iov, r->done, n) != FAR_OK) {
+            return put > 0 ? put : FAR_EFAULT;
+        }
         s->tx_head = old + n;
         if (r->more || s->tx_more == s->tx_head) {
             mark_more(l, slot, s->tx_head, r->more);
         }
         fari_publish_tx(l, slot, old);
         r->done += n;
-        put += n;
+        put += (int32_t)n;
     }
     return put;
 }
 
 // Under tx_lock: as put(), and says that the last byte is urgent. That goes in
 // one publication, so that far never sees the byte without its mark.
-static uint32_t put_urgent(struct far_link *l, uint32_t slot, struct rest *r) {
+static int32_t put_urgent(struct far_link *l, uint32_t slot, struct rest *r) {
     struct fari_sock *s = &l->socks[slot];
     struct far_near_line *line = fari_near_line(l, slot);
     uint32_t old = s->tx_head;
@@ -102,7 +105,9 @@ static uint32_t put_urgent(struct far_link *l, uint32_t slot, struct rest *r) {
     if (n == 0) {
         return 0;
     }
-    fari_gather(fari_tx_ring(l, slot), l->lay.tx_ring, old, r->iov, r->done, n);
+    if (fari_gather(l, slot, old, r->iov, r->done, n) != FAR_OK) {
+        return FAR_EFAULT;
+    }
     s->tx_head = old + n;
     r->done += n;
     if (r->done == r->len || !r->waits) {
@@ -111,7 +116,7 @@ static uint32_t put_urgent(struct far_link *l, uint32_t slot, struct rest *r) {
         far_store(&line->urg_count, ++s->urg_count);
     }
     fari_publish_tx(l, slot, old);
-    return n;
+    return (int32_t)n;
 }
 
 // One try under the lock: bytes, or FAR_EAGAIN with the socket armed if asked.
@@ -124,7 +129,7 @@ static int32_t try_send(struct far_link *l, uint32_t slot, int sock,
                     ? fari_may_send(l, slot, r->done == 0)
                     : FAR_EBADF;
     while (n == FAR_OK && r->len > r->done) {
-        n = (int32_t)(r->urgent ? put_urgent(l, slot, r) : put(l, slot, r));
+        n = r->urgent ? put_urgent(l, slot, r) : put(l, slot, r);
         if (n == 0 && (!arm || fari_arm_tx(l, slot) || fari_is_down(l))) {
             n = FAR_EAGAIN;
         }
@@ -230,8 +235,9 @@ static void meet_mark(struct far_link *l, uint32_t slot, struct want *q) {
     fari_publish_rx(l, slot, false);
 }
 
-// Under rx_lock: copies what is there.
-static uint32_t take(struct far_link *l, uint32_t slot, struct want *q) {
+// Under rx_lock: copies what is there. Bytes taken, or FAR_EFAULT: they are
+// still there.
+static int32_t take(struct far_link *l, uint32_t slot, struct want *q) {
     struct fari_sock *s = &l->socks[slot];
     size_t len = q->len - q->done;
     uint32_t offset = offset_of(q);
@@ -252,9 +258,9 @@ static uint32_t take(struct far_link *l, uint32_t slot, struct want *q) {
     uint32_t n = have < len ? have : (uint32_t)len;
     n = fari_urg_before(s, s->rx_tail + skip, n);
     if (n) {
-        if (q->iov) {
-            fari_scatter(fari_rx_ring(l, slot), l->lay.rx_ring,
-                s->rx_tail + skip, q->iov, q->done, n);
+        if (q->iov && fari_scatter(l, slot, s->rx_tail + skip, q->iov, q->done,
+                          n) != FAR_OK) {
+            return FAR_EFAULT;
         }
         q->stop = fari_urg_is_at(s, s->rx_tail + skip + n);
         if (!q->peek) {
@@ -263,7 +269,7 @@ static uint32_t take(struct far_link *l, uint32_t slot, struct want *q) {
             fari_publish_rx(l, slot, false);
         }
     }
-    return n;
+    return (int32_t)n;
 }
 
 // One try under the lock: bytes (0 if none are wanted), 0 at the end, an error,
@@ -274,8 +280,8 @@ static int32_t try_recv(struct far_link *l, uint32_t slot, int sock,
     fari_lock(l, &s->rx_lock);
     int32_t n = fari_is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
     while (n == FAR_OK) {
-        n = (int32_t)take(l, slot, q);
-        if (n > 0 || q->stop || s->rx_head - s->rx_tail > offset_of(q)) {
+        n = take(l, slot, q);
+        if (n != 0 || q->stop || s->rx_head - s->rx_tail > offset_of(q)) {
             break;
         }
         // The next look may find more: that must not go unnoticed.

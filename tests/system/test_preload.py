@@ -21,6 +21,7 @@ from harness import (
     check_equal,
     in_thread,
     main,
+    program,
     receive_all,
     skip,
     test,
@@ -287,6 +288,17 @@ def broken_pipe():
             except OSError as e: print(e.errno)
         """
     )
+
+
+@test
+def bad_pointers():
+    """Bad pointers, descriptors and lengths give what they give natively, and
+    the program's own faults are its own."""
+    with Far() as far:
+        want = far.native(program("faults")).end()
+        got = far.near(*RUN, program("faults")).end()
+        check_equal(got, want)
+        check(len(want) > 1000, len(want))
 
 
 @test
