@@ -15,6 +15,7 @@
 #include "daemon/fixed.h"
 #include "farsock/farsock.h"
 #include "farsock/mem.h"
+#include "ports/posix/map.h"
 #include "unit.h"
 
 #define BYTES     (1u << 20)
@@ -40,7 +41,9 @@ static int failures;
     } while (0)
 
 static struct {
-    uint8_t *mem;
+    int memfd;
+    uint8_t *mem; // as far maps it
+    uint8_t *near_mem;
     int to_far, to_near;
     struct engine *engine;
     struct fixed *fixed;
@@ -99,12 +102,21 @@ static const struct far_port port = {
     .wake = wake,
 };
 
+// A reset: what near's caches held is gone.
+static void near_reset(void) {
+    if (t.near_mem != NULL) {
+        far_unmap(t.near_mem, BYTES);
+    }
+    t.near_mem = far_map(t.memfd, BYTES, BYTES / 2, true);
+}
+
 // True once the link is up; as long as some seconds are not over.
 static bool near_up(void) {
+    near_reset();
     free(t.link_mem);
     t.link = NULL;
     t.join = (struct far_join){
-        .region = t.mem,
+        .region = t.near_mem,
         .region_bytes = BYTES,
         .bell = NEAR_BELL,
         .port = &port,
@@ -167,18 +179,26 @@ static void far_down(bool politely) {
     fixed_free(t.fixed);
     if (!politely) { // as a killed one leaves it
         far_store(&h->ready, ready);
+        FAR_CLEAN(FAR_AT_COUNT, h, sizeof *h);
+        FAR_SYNC(FAR_AT_COUNT);
     }
 }
 
 static void memory_up(void) {
-    t.mem = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
-        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    t.memfd = memfd_create("fixed", MFD_CLOEXEC);
+    int err = ftruncate(t.memfd, (off_t)far_map_file_bytes(BYTES));
+    EXPECT_EQ(err, 0);
+    t.mem = far_map(t.memfd, BYTES, BYTES / 2, false);
+    near_reset();
     t.to_far = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     t.to_near = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 }
 
 static void memory_down(void) {
-    munmap(t.mem, BYTES);
+    far_unmap(t.mem, BYTES);
+    far_unmap(t.near_mem, BYTES);
+    t.near_mem = NULL;
+    close(t.memfd);
     close(t.to_far);
     close(t.to_near);
     free(t.link_mem);
@@ -236,7 +256,7 @@ TEST(either_side_may_come_first) {
 
     memory_up();
     t.join = (struct far_join){
-        .region = t.mem, .region_bytes = BYTES, .port = &port};
+        .region = t.near_mem, .region_bytes = BYTES, .port = &port};
     far_join_begin(&t.join);
     CHECK_EQ(far_join_step(&t.join), FAR_EAGAIN);
     far_up();
@@ -346,13 +366,17 @@ TEST(another_version_is_refused) {
     far_up();
     struct far_part_header *h = (void *)(t.mem + BYTES / 2);
     h->version = FAR_WIRE_VERSION + 1;
-    t.join = (struct far_join){.region = t.mem,
+    FAR_CLEAN(FAR_AT_COUNT, h, sizeof *h);
+    FAR_SYNC(FAR_AT_COUNT);
+    t.join = (struct far_join){.region = t.near_mem,
         .region_bytes = BYTES,
         .bell = NEAR_BELL,
         .port = &port};
     far_join_begin(&t.join);
     CHECK_EQ(far_join_step(&t.join), FAR_ELINKPROTO);
     h->version = FAR_WIRE_VERSION;
+    FAR_CLEAN(FAR_AT_COUNT, h, sizeof *h);
+    FAR_SYNC(FAR_AT_COUNT);
     CHECK(near_up());
     far_down(true);
     memory_down();
@@ -364,7 +388,9 @@ TEST(a_layout_that_lies_is_refused) {
     far_up();
     struct far_far_ctl *ctl = (void *)(t.mem + BYTES / 2);
     ctl->layout.far_at -= FAR_PAGE_LINES;
-    t.join = (struct far_join){.region = t.mem,
+    FAR_CLEAN(FAR_AT_COUNT, ctl, sizeof *ctl);
+    FAR_SYNC(FAR_AT_COUNT);
+    t.join = (struct far_join){.region = t.near_mem,
         .region_bytes = BYTES,
         .bell = NEAR_BELL,
         .port = &port};

@@ -58,12 +58,12 @@ void sock_set_error(struct sock *s, int host_errno) {
     s->dirty = true;
 }
 
-// Everything of a new socket before the generation that makes it count.
+// Everything of a new socket before the generation that makes it count: near
+// has the new one already, so meanwhile the line counts as zero. The answer
+// that tells near of the socket orders this.
 static void init_line(struct sock *s) {
     struct far_far_line *line = far_line(s);
     uint32_t base = s->link->layout.index_base;
-    far_store(&line->gen, 0);
-    FAR_WMB(FAR_AT_LINE_OLD);
     far_store(&line->tx_tail, base);
     far_store(&line->rx_head, base);
     far_store(&line->tx_wake, base);
@@ -77,7 +77,6 @@ static void init_line(struct sock *s) {
     FAR_WMB(FAR_AT_LINE_GEN);
     far_store(&line->gen, s->gen);
     FAR_CLEAN(FAR_AT_LINE_NEW, line, sizeof *line);
-    FAR_SYNC(FAR_AT_LINE_DONE);
 }
 
 // There is nothing to do with what is in the tx ring: only more of it helps.
@@ -472,8 +471,8 @@ struct sock *sock_new(struct link *l, uint32_t slot,
 static void publish_closed(struct sock *s) {
     struct far_far_line *line = far_line(s);
     s->state |= FAR_ST_CLOSED;
-    // After this near may use slot and rings again: nothing of ours follows.
-    FAR_SYNC(FAR_AT_CLOSED_LAST);
+    // After this near may use slot and rings again: our reads are over.
+    FAR_RMB(FAR_AT_CLOSED_LAST);
     far_store(&line->state, s->state);
     FAR_CLEAN(FAR_AT_CLOSED, line, sizeof *line);
     link_kick(s->link, s->slot);

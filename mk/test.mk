@@ -1,7 +1,11 @@
 # Running things: the demonstration, the tests, the benchmark.
 # SPDX-License-Identifier: MIT
 
-.PHONY: run test test-full bench judges
+.PHONY: run test test-full bench judges memory-build
+
+# What test_memory.py runs on emulated caches.
+memory-build: $(FARSOCKD) $(TOOL) $(B)/test/daemon_fixed_test \
+    $(B)/test/system/memory
 
 # Each step is a make of its own: what a build finds must be installed first.
 run: ## Run the first example over a link on this machine
@@ -15,6 +19,7 @@ test: ## Run the tests (T=pattern: only those whose name matches)
 	+@$(MAKE) tests-build
 	+@$(MAKE) SAN=address unit
 	+@$(MAKE) FAULTS=1 faults-build
+	+@$(MAKE) MEMORY=noncoherent memory-build
 	+@tests/run $(if $(T),'$(T)')
 
 test-full: ## Run everything at full size, also under ASan, UBSan and TSan

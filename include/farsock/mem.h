@@ -26,7 +26,7 @@
 // It may also define how the peer's memory is read: FAR_LOAD(p) for far_load(),
 // and FAR_COPY_IN(to, from, n) in place of memcpy(). Nothing else reads it.
 enum far_at {
-#define X(name, primitive, whose, place, text) FAR_AT_##name,
+#define X(name, primitive, whose, place, shown, text) FAR_AT_##name,
 #include "farsock/sites.def"
 #undef X
     FAR_AT_COUNT

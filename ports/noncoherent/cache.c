@@ -15,6 +15,7 @@ struct nc_region *nc_regions;
 struct posted {
     struct nc_region *r;
     size_t at;
+    pthread_t thread; // whose barrier waits for it
     uint8_t bytes[LINE_MAX_BYTES];
 };
 static struct posted posted[POSTED];
@@ -109,6 +110,10 @@ void nc_complete_all(void) {
     }
 }
 
+bool nc_is_posted(void) {
+    return posted_count > 0;
+}
+
 void nc_forget_posted(void) {
     posted_count = 0;
 }
@@ -146,7 +151,7 @@ static void put_in_view(struct nc_region *r, size_t at, const uint8_t *bytes) {
 void nc_fetch(struct nc_region *r, size_t at) {
     uint8_t bytes[LINE_MAX_BYTES];
     at -= at % nc_options.line;
-    if (is_own(r, at) || is_dirty(r, at, bytes)) {
+    if (find_posted(r, at) || is_dirty(r, at, bytes)) {
         return;
     }
     transfer_begin(r);
@@ -176,6 +181,7 @@ static void clean_line(struct nc_region *r, size_t at) {
         p = &posted[posted_count++];
         *p = (struct posted){.r = r, .at = at};
     }
+    p->thread = pthread_self();
     nc_copy(p->bytes, bytes, nc_options.line);
 }
 
@@ -288,10 +294,9 @@ static void inv_line(struct nc_region *r, size_t at) {
     if (is_dirty(r, at, bytes)) {
         nc_error("INV of the line at %zu, which holds stores", at);
     }
-    if (is_own(r, at)) {
-        return;
+    if (!is_own(r, at)) {
+        r->hot_peer[nc_random(HOT)] = at;
     }
-    r->hot_peer[nc_random(HOT)] = at;
     if (!take_ahead(r, at)) {
         nc_fetch(r, at);
     }
@@ -333,7 +338,11 @@ static void forget_ahead(void) {
 static void drain(void) {
     pthread_mutex_lock(&nc_lock);
     nc_noise();
-    nc_complete_all();
+    for (uint32_t i = posted_count; i-- > 0;) {
+        if (pthread_equal(posted[i].thread, pthread_self())) {
+            complete(&posted[i]);
+        }
+    }
     pthread_mutex_unlock(&nc_lock);
 }
 

@@ -19,6 +19,7 @@
 // one is fetched anew, a posted CLEAN completes. What neither moves stays old.
 
 #define LINE_MAX_BYTES 128u
+#define OMIT_NONE      0xffffffffu
 #define HOT            64u // lines of late: where noise does most harm
 
 struct nc_region {
@@ -40,7 +41,7 @@ struct nc_options {
     bool inlined;  // noise in the hooks: the same for the same seed
     bool threaded; // noise from a thread
     bool early;    // an INV may run before loads that no barrier orders
-    unsigned omit; // far_at that is left out; FAR_AT_COUNT: none
+    unsigned omit; // far_at that is left out
 };
 
 extern struct nc_options nc_options;
@@ -61,6 +62,7 @@ void nc_fetch(struct nc_region *r, size_t at);
 // One posted CLEAN, some one, comes to its end. False: there was none.
 bool nc_complete_one(void);
 void nc_complete_all(void);
+bool nc_is_posted(void);
 void nc_forget_posted(void);
 
 // --- noise.c ---

@@ -67,13 +67,21 @@ static bool map_all(struct nc_region *r, int memfd) {
     return r->view && r->seen && r->fetched && r->memory;
 }
 
-// What a cache may hold of an earlier life of the peer.
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+// What a cache may hold of earlier lives: of the peer's part rubbish, of its
+// own what memory has, but for the first line.
 static void make_stale(struct nc_region *r, size_t far_at, bool near) {
     size_t from = near ? far_at : 0;
-    size_t to = near ? r->bytes : far_at;
-    size_t n = to - from < STALE_BYTES ? to - from : STALE_BYTES;
+    size_t n = least(near ? r->bytes - far_at : far_at, STALE_BYTES);
     memset(r->view + from, 0xa5, n);
     memset(r->seen + from, 0xa5, n);
+    from = r->own_from + nc_options.line;
+    n = least(r->own_to - r->own_from, STALE_BYTES) - nc_options.line;
+    memcpy(r->view + from, r->memory + from, n);
+    memcpy(r->seen + from, r->memory + from, n);
 }
 
 static void after_fork_in_child(void) {
@@ -106,7 +114,7 @@ void *far_map(int memfd, size_t bytes, size_t far_at, bool near) {
     r->own_to = near ? far_at : bytes;
     make_stale(r, far_at, near);
     struct shared *sh = (struct shared *)(void *)(r->memory + bytes);
-    if (!near) {
+    if (!near && !sh->made) {
         make_lock(sh);
     }
     r->transfer = &sh->transfer;

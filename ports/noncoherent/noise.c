@@ -3,7 +3,6 @@
 // SPDX-License-Identifier: MIT
 #include "ports/noncoherent/cache.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -63,9 +62,13 @@ void nc_noise(void) {
         nc_complete_one();
     } else if (n < 12 && nc_regions) {
         touch_one(nc_regions);
-    } else if (n == 12) {
+    } else if (n < 16) {
+        // Time passes: what is posted stays so a little longer.
+        uint32_t turns = nc_random(n == 12 ? 100000 : 5000);
         pthread_mutex_unlock(&nc_lock);
-        sched_yield();
+        for (uint32_t i = 0; i < turns; i++) {
+            atomic_signal_fence(memory_order_seq_cst);
+        }
         pthread_mutex_lock(&nc_lock);
     }
 }
@@ -75,12 +78,14 @@ static void nap(uint32_t us) {
     nanosleep(&t, NULL);
 }
 
-// A posted CLEAN ends some time, whatever the hooks do.
+// A posted CLEAN ends some time, whatever the hooks do. While nothing happens
+// the thread sleeps.
 static void *run(void *arg) {
     (void)arg;
     pthread_mutex_lock(&nc_lock);
     for (;;) {
-        while (quiet >= IDLE_ROUNDS) {
+        while (quiet >= (nc_options.threaded ? IDLE_ROUNDS : 1u) &&
+               !nc_is_posted()) {
             thread_sleeps = true;
             pthread_cond_wait(&stirred, &nc_lock);
         }

@@ -16,11 +16,11 @@ struct nc_options nc_options = {
     .line = 64,
     .inlined = true,
     .threaded = true,
-    .omit = FAR_AT_COUNT,
+    .omit = OMIT_NONE,
 };
 
 static const char *const names[] = {
-#define X(name, primitive, whose, place, text) #name,
+#define X(name, primitive, whose, place, shown, text) #name,
 #include "farsock/sites.def"
 #undef X
 };

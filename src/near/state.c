@@ -113,7 +113,7 @@ void fari_publish_rx(struct far_link *l, uint32_t slot, bool force) {
     struct far_near_line *mine = fari_near_line(l, slot);
     // Our reads of the bytes before the tail that lets far overwrite them; and
     // the tail before the load of wake, as in fari_publish_tx().
-    FAR_SYNC(FAR_AT_RX_READ);
+    FAR_RMB(FAR_AT_RX_READ);
     far_store(&mine->rx_tail, s->rx_tail);
     FAR_CLEAN(FAR_AT_RX_TAIL, mine, sizeof *mine);
     FAR_SYNC(FAR_AT_RX_TAIL_WAKE);

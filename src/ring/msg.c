@@ -135,7 +135,7 @@ static void advance(struct far_msg_reader *r, uint32_t n) {
     r->tail += n;
     // Our reads before the tail that lets the writer overwrite them; the tail
     // before we look at the socket that a KICK names.
-    FAR_SYNC(FAR_AT_MSG_TAKEN);
+    FAR_RMB(FAR_AT_MSG_TAKEN);
     far_store(&r->out->tail, r->tail);
     FAR_CLEAN(FAR_AT_MSG_TAIL, r->out, sizeof *r->out);
     FAR_SYNC(FAR_AT_MSG_TAIL_SOCK);
