@@ -3,15 +3,20 @@
 
 SWEEP_SRC := $(wildcard tests/sweep/*.c)
 SWEEP := $(B)/test/sweep
+SOAK_SRC := $(wildcard tests/soak/*.c) tests/sweep/far.c
+SOAK := $(B)/test/soak
 # Linted in the plain build, where the layer is not linked.
-FAULTS_SRC := $(SWEEP_SRC) $(wildcard ports/faulty/*.c)
+FAULTS_SRC := $(sort $(SWEEP_SRC) $(SOAK_SRC)) $(wildcard ports/faulty/*.c)
 
-.PHONY: faults-build sweep
+.PHONY: faults-build sweep soak
 
 ifneq ($(FAULTS),)
-faults-build: $(FARSOCKD) $(SWEEP)
+faults-build: $(FARSOCKD) $(SWEEP) $(SOAK)
 
 $(SWEEP): $(call obj,$(SWEEP_SRC)) $(LIB) $(B)/obj/sources
+	$(link)
+
+$(SOAK): $(call obj,$(SOAK_SRC)) $(LIB) $(B)/obj/sources
 	$(link)
 
 else
@@ -24,3 +29,8 @@ endif
 sweep: ## Kill either side at every step of every call (T=call: of one)
 	+@$(MAKE) FAULTS=1 faults-build
 	@FARSOCK_FULL=1 FARSOCK_CALL='$(T)' python3 tests/system/test_sweep.py
+
+soak: ## Random work and random faults (SECONDS=n SEED=s)
+	+@$(MAKE) FAULTS=1 faults-build
+	@FARSOCK_SECONDS=$(or $(SECONDS),60) FARSOCK_SEED=$(SEED) \
+	    python3 tests/system/test_soak.py

@@ -37,11 +37,6 @@ int descriptors(void) {
     return n;
 }
 
-struct far_addr loopback(uint16_t port) {
-    return (struct far_addr){
-        .family = FAR_AF_INET, .port = port, .ip = {127, 0, 0, 1}};
-}
-
 int open_link(struct near *n, double wait_s) {
     struct far_posix_options o = {
         .path = n->path,

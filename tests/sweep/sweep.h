@@ -24,6 +24,10 @@
 static inline uint8_t pattern(size_t i) {
     return (uint8_t)(i * 7u + (i >> 8) * 13u + (i >> 16));
 }
+static inline struct far_addr loopback(uint16_t port) {
+    return (struct far_addr){
+        .family = FAR_AF_INET, .port = port, .ip = {127, 0, 0, 1}};
+}
 void fill(void *buf, size_t from, size_t n);
 bool is_pattern(const void *buf, size_t from, size_t n);
 
@@ -105,7 +109,6 @@ void must(bool holds, const char *fmt, ...)
 int open_link(struct near *n, double wait_s);
 int near_stream(struct near *n, int i, enum peer peer);
 int near_dgram(struct near *n, int i);
-struct far_addr loopback(uint16_t port);
 int descriptors(void);
 
 // Runs in a process of its own, which ends: status 0 if all is well.
