@@ -46,8 +46,18 @@ def refused_before_pending(_program, words, native, far):
     ) and far == "ECONNREFUSED" and (native in refusals or (with_ctl and native == "EINVAL"))
 
 
-ALLOWANCES = (peek_beyond_ring, peek_of_large, refused_before_pending)
-LAST = (peek_of_large, refused_before_pending)
+def faulty_datagram(program, words, native, far):
+    """docs/differences.md: a bad pointer is told before what is wrong with where
+    a datagram shall go."""
+    if words[0] != "fault" or words[1] not in ("send", "write", "sendmsg.iov", "sendmsg.pieces"):
+        return False
+    made = [line.split() for line in program.lines if line.startswith(f"socket {words[2]} ")]
+    stream = any(int(m[3]) & 0xF == 1 for m in made)
+    return not stream and far == "EFAULT" and native.startswith("E")
+
+
+ALLOWANCES = (faulty_datagram, peek_beyond_ring, peek_of_large, refused_before_pending)
+LAST = (faulty_datagram, peek_of_large, refused_before_pending)
 
 
 def which(program, line, native, far):

@@ -352,6 +352,7 @@ static const struct {
     {"select", step_select},
     {"length", step_length},
     {"nameinfo", step_nameinfo},
+    {"fault", step_fault},
 };
 
 // --- Programs ---

@@ -251,9 +251,12 @@ class More:
             new = self.new(False, INET6, STREAM)
             self.add(f"accept {a.name} {new.name} nowait")
             new.state = "odd"
+            new.mate, b.mate = b, new
             self.add(f"getsockname {new.name}")
             self.add(f"getpeername {b.name}")
-            self.add(f"send {b.name} {self.length(3000)} 0 - nowait")
+            n = self.length(3000)
+            new.pending += n
+            self.add(f"send {b.name} {n} 0 - nowait")
             self.add(f"recvmsg {new.name} 5000 0 0 nowait")
         else:
             self.add(f"sendmsg {b.name} {self.length(3000)} 0 {to} - wait")
@@ -378,6 +381,20 @@ class More:
         ip = self.r.choice(("127.0.0.1", "::1", "10.1.2.3", "@0", "@1", "@99"))
         to = ip if ip[0] == "@" else f"{ip}/{self.r.choice(('P11', self.port()))}"
         self.add(f"length {call} {s.name} {to} {length}")
+
+    def fault(self):
+        """A pointer to nothing, where else all is well or is not."""
+        s = self.any(0.0)
+        calls = ["send", "send", "recv", "recv", "sendto", "recvfrom", "recvfrom.len", "read", "write",
+                 "bind", "connect", "getsockname", "getpeername", "getsockname.len",
+                 "getpeername.len", "setsockopt", "getsockopt", "getsockopt.len", "ioctl"]  # fmt: skip
+        calls += [f"{call}.{part}" for call in ("sendmsg", "recvmsg")
+                  for part in ("iov", "name", "ctl", "pieces")]  # fmt: skip
+        call = self.r.choice(calls)
+        if call[:7] in ("sendto", "sendmsg") and s.mate:
+            s.mate.pending += 64 + 1300  # it may go all the same
+        length = self.r.choice((0, 1, 8, 16, 100, 4096))
+        self.add(f"fault {call} {s.name} {self.r.choice(('null', 'one', 'hole', 'last'))} {length}")
 
     def name_info(self):
         to = self.r.choice(("127.0.0.1/80", "::1/53", "10.1.2.3/7", "::ffff:1.2.3.4/0", "@0", "@1",
