@@ -265,6 +265,8 @@ struct sock {
     bool flush_waits, flush_nowait;
     struct dgram_part tx_part, rx_part;
 
+    struct stamps *stamps; // NULL: none came
+
     uint64_t tx_bytes, rx_bytes;
     uint32_t kicks_in, kicks_out;
     uint32_t err_seq;
@@ -366,6 +368,19 @@ bool urgent_look(struct sock *s);
 // Takes note of urgent data wherever it is. What recv(MSG_OOB) would say: 1, or
 // 0, or a far_err.
 int32_t urgent_find(struct sock *s);
+
+// --- Errors and times (errqueue.c, stamps.c) ---
+
+// recvmsg(MSG_ERRQUEUE): rest gets control data and then at most room bytes of
+// payload; it has room for FAR_CTL_MAX more. FAR_OK, or a far_err.
+int32_t errqueue_take(struct sock *s, uint32_t room,
+    struct far_rep_errqueue *rep, uint8_t *rest);
+// Keeps what came with the bytes that end at rx_head.
+void stamps_note(struct sock *s, const struct msghdr *m);
+// The control data, bytes of it, of the bytes that end there; at most
+// FAR_CTL_MAX.
+uint32_t stamps_find(const struct sock *s, uint32_t end, uint8_t *ctl);
+void stamps_free(struct sock *s);
 
 // --- Tokens (token.c): sockets that several processes have ---
 

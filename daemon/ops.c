@@ -154,6 +154,7 @@ static struct sock *adopt(struct sock *listener, uint32_t slot,
         s->linger_s = listener->linger_s;
         s->urg_inline = listener->urg_inline;
         s->oob_inline = listener->oob_inline;
+        s->wants_ctl = listener->wants_ctl;
         s->rcvlowat = listener->rcvlowat;
         s->incoming = true;
         s->link->incoming++;
@@ -376,6 +377,34 @@ static void op_flush(struct request *q) {
     sock_publish(q->sock);
 }
 
+static void op_errqueue(struct request *q) {
+    struct far_req_errqueue req;
+    memcpy(&req, q->payload, sizeof req);
+    uint32_t room = req.room < FAR_DGRAM_MAX ? req.room : FAR_DGRAM_MAX;
+    uint8_t *data =
+        malloc(sizeof(struct far_rep_errqueue) + FAR_CTL_MAX + room);
+    if (!data) {
+        reply(q, FAR_ENOBUFS);
+        return;
+    }
+    struct far_rep_errqueue rep;
+    int32_t r = errqueue_take(q->sock, room, &rep, data + sizeof rep);
+    uint32_t len =
+        r == FAR_OK ? (uint32_t)sizeof rep + rep.dgram.ctl_len + rep.dgram.len
+                    : 0;
+    memcpy(data, &rep, sizeof rep);
+    publish_and_reply(q, r, data, len);
+    free(data);
+}
+
+static void op_control(struct request *q) {
+    struct far_req_control req;
+    uint8_t ctl[FAR_CTL_MAX];
+    memcpy(&req, q->payload, sizeof req);
+    uint32_t len = stamps_find(q->sock, req.end, ctl);
+    publish_and_reply(q, FAR_OK, ctl, len);
+}
+
 static void op_urgent(struct request *q) {
     struct sock *s = q->sock;
     int32_t r = FAR_EOPNOTSUPP;
@@ -510,6 +539,8 @@ static const struct op ops[] = {
     [FAR_OP_SHARE] = {op_share, true},
     [FAR_OP_IOCTL] = {op_ioctl, true},
     [FAR_OP_URGENT] = {op_urgent, true},
+    [FAR_OP_ERRQUEUE] = {op_errqueue, true},
+    [FAR_OP_CONTROL] = {op_control, false},
 };
 
 static void serve_on_socket(struct request *q) {

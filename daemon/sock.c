@@ -253,7 +253,8 @@ static void take_error(struct sock *s) {
     if (err) {
         sock_set_error(s, err);
         s->failed |= is_stream(s) && err != EPIPE;
-    } else {
+    }
+    if (!err || (s->recverr && (poll_bits(s->fd) & POLLERR))) {
         sock_set_state(s, FAR_ST_ERRQUEUE, 0);
     }
 }
@@ -496,6 +497,7 @@ void sock_finish(struct sock *s) {
     l->slots[s->slot].sock = NULL;
     l->sockets--;
     l->incoming -= s->incoming;
+    stamps_free(s);
     free(s->tx_part.buf);
     free(s->rx_part.buf);
     free(s);

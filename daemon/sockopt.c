@@ -65,7 +65,8 @@ static int32_t set_rcvlowat(struct sock *s, const void *val, uint32_t len) {
 static bool asks_for_ctl(int level, int name) {
     switch (level) {
         case SOL_SOCKET:
-            return name == SO_TIMESTAMP || name == SO_TIMESTAMPNS;
+            return name == SO_TIMESTAMP || name == SO_TIMESTAMPNS ||
+                   name == SO_TIMESTAMPING;
         case IPPROTO_IP:
             return name == IP_PKTINFO || name == IP_RECVTTL ||
                    name == IP_RECVTOS || name == IP_RECVOPTS ||

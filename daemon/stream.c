@@ -110,6 +110,11 @@ static long recv_some(struct sock *s, uint32_t n) {
         .msg_iovlen = (size_t)ring_iov(s->rx, s->rx_size, s->rx_head, n, iov),
     };
     long got;
+    uint64_t control[FAR_CTL_MAX / 8u];
+    if (s->wants_ctl) {
+        m.msg_control = control;
+        m.msg_controllen = sizeof control;
+    }
     do {
         got = recvmsg(s->fd, &m, MSG_DONTWAIT);
     } while (got < 0 && errno == EINTR);
@@ -117,6 +122,9 @@ static long recv_some(struct sock *s, uint32_t n) {
         far_ring_clean(FAR_AT_FAR_RECV, s->rx, s->rx_size, s->rx_head,
             (uint32_t)got);
         s->rx_head += (uint32_t)got;
+        if (s->wants_ctl) {
+            stamps_note(s, &m);
+        }
         count_rx(s, (uint64_t)got);
     }
     return got;

@@ -33,6 +33,7 @@
     X(RANGE,            34, "result out of range")                      \
     X(NAMETOOLONG,      36, "name too long")                            \
     X(NOSYS,            38, "not supported by the far core")            \
+    X(NOMSG,            42, "no message of that kind")                  \
     X(NODATA,           61, "no data available")                        \
     X(PROTO,            71, "protocol error")                           \
     X(BADMSG,           74, "malformed message")                        \

@@ -163,10 +163,13 @@ struct far_msghdr {
 };
 
 // As sendmsg(2) and recvmsg(2), otherwise as far_sendto() and far_recvfrom().
-// Control data goes with datagrams; a stream has none. FAR_EMSGSIZE: more than
+// Control data goes with datagrams; a stream's bytes come with times, if an
+// option asks for them. With FAR_MSG_ERRQUEUE the error queue is read, at most
+// 2048 bytes of payload. FAR_EMSGSIZE: more than
 // FAR_IOV_MAX pieces. FAR_EINVAL: control data that does not hold together, or
 // that the kernel refuses. FAR_ENOBUFS: more than FAR_CTL_MAX bytes of it.
-// cost: with control data or FAR_MSG_MORE, one round trip for each datagram
+// cost: with control data or FAR_MSG_MORE, one round trip for each datagram,
+// and one for a stream's times
 int32_t far_sendmsg(struct far_link *l, int sock, const struct far_msghdr *m,
     uint32_t flags, uint64_t deadline_ns);
 int32_t far_recvmsg(struct far_link *l, int sock, struct far_msghdr *m,

@@ -113,6 +113,7 @@ enum far_ctl_form {
     FAR_CTL_FORM_TIMESPEC, // i64 seconds, i64 nanoseconds
     FAR_CTL_FORM_ADDR,     // struct far_addr
     FAR_CTL_FORM_ERROR,    // struct far_ctl_error
+    FAR_CTL_FORM_STAMPS,   // struct far_ctl_stamps; of another size, bytes
 };
 
 enum far_ctl_type {

@@ -244,6 +244,12 @@ struct far_ctl_error {
 };
 _Static_assert(sizeof(struct far_ctl_error) == 48, "SPEC: extended error");
 
+// FAR_CTL_FORM_STAMPS: Linux's scm_timestamping.
+struct far_ctl_stamps {
+    int64_t time[3][2]; // software, none, hardware: seconds, nanoseconds
+};
+_Static_assert(sizeof(struct far_ctl_stamps) == 48, "SPEC: time stamps");
+
 // --- Messages ---
 //
 // A record: this header and len bytes of payload, padded to 8; never split over
@@ -360,6 +366,14 @@ struct far_req_ioctl {
     uint32_t reserved;
     struct far_ifreq arg;
 };
+struct far_req_errqueue {
+    uint32_t room; // bytes of payload that near can take
+    uint32_t reserved;
+};
+struct far_req_control {
+    uint32_t end; // rx index behind the bytes whose control data is asked for
+    uint32_t reserved;
+};
 struct far_req_ifname {
     uint32_t index; // 0: that of name is asked for
     char name[FAR_IF_NAME];
@@ -372,6 +386,12 @@ struct far_rep_ioctl {
     uint32_t tx_tail;
     struct far_ifreq arg;
 };
+// ERRQUEUE: this, then control data, then payload.
+struct far_rep_errqueue {
+    struct far_addr to; // where the datagram went; family 0: unknown
+    struct far_dgram dgram;
+};
+_Static_assert(sizeof(struct far_rep_errqueue) == 40, "SPEC: error queue");
 // GETIFADDRS: as getifaddrs(3) lists them. An interface itself has family 0.
 struct far_ifaddr {
     char name[FAR_IF_NAME];

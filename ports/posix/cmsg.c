@@ -64,6 +64,36 @@ static uint32_t error_in(const void *data, uint32_t len, uint8_t *out) {
     return sizeof f;
 }
 
+// Three times, or whatever else has that type (a program sends flags by it).
+static uint32_t stamps_in(const void *data, uint32_t len, uint8_t *out) {
+    struct timespec ts[3];
+    struct far_ctl_stamps f;
+    if (len != sizeof ts) {
+        len = len < FAR_CTL_MAX ? len : FAR_CTL_MAX;
+        memcpy(out, data, len);
+        return len;
+    }
+    memcpy(ts, data, sizeof ts);
+    for (int i = 0; i < 3; i++) {
+        f.time[i][0] = ts[i].tv_sec;
+        f.time[i][1] = ts[i].tv_nsec;
+    }
+    memcpy(out, &f, sizeof f);
+    return sizeof f;
+}
+
+static uint32_t stamps_out(const uint8_t *data, uint8_t *out) {
+    struct timespec ts[3];
+    struct far_ctl_stamps f;
+    memcpy(&f, data, sizeof f);
+    for (int i = 0; i < 3; i++) {
+        ts[i].tv_sec = (time_t)f.time[i][0];
+        ts[i].tv_nsec = (long)f.time[i][1];
+    }
+    memcpy(out, ts, sizeof ts);
+    return sizeof ts;
+}
+
 // The data of one item in the link's form; at most FAR_CTL_MAX bytes.
 static uint32_t data_in(enum far_ctl_form form, const void *data, uint32_t len,
     uint8_t *out) {
@@ -90,6 +120,8 @@ static uint32_t data_in(enum far_ctl_form form, const void *data, uint32_t len,
             return sizeof addr;
         case FAR_CTL_FORM_ERROR:
             return error_in(data, len, out);
+        case FAR_CTL_FORM_STAMPS:
+            return stamps_in(data, len, out);
         case FAR_CTL_FORM_BYTES:
         default:
             len = len < FAR_CTL_MAX ? len : FAR_CTL_MAX;
@@ -117,6 +149,10 @@ uint32_t far_posix_ctl_in(void *ctl, uint32_t room, const struct msghdr *from,
     *cut = false;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
         uint32_t len = (uint32_t)(c->cmsg_len - CMSG_LEN(0));
+        if (c->cmsg_level == SOL_SOCKET &&
+            (c->cmsg_type == SCM_RIGHTS || c->cmsg_type == SCM_CREDENTIALS)) {
+            continue; // Linux lets them pass, and they mean nothing
+        }
         const struct form *f = of_host(c->cmsg_level, c->cmsg_type);
         struct far_ctl item = item_of(c, f);
         item.len =
@@ -145,9 +181,9 @@ static const struct form *of_link(const struct far_ctl *item) {
     return NULL;
 }
 
-static uint32_t error_out(const uint8_t *data, uint8_t *out) {
+static uint32_t error_out(uint32_t level, const uint8_t *data, uint8_t *out) {
     struct far_ctl_error f;
-    struct sockaddr_storage ss;
+    struct sockaddr_storage ss = {0};
     memcpy(&f, data, sizeof f);
     struct sock_extended_err e = {
         .ee_errno = (uint32_t)far_posix_errno(-(int)f.err),
@@ -157,7 +193,12 @@ static uint32_t error_out(const uint8_t *data, uint8_t *out) {
         .ee_info = f.info,
         .ee_data = f.data,
     };
-    uint32_t len = far_posix_sockaddr(&f.offender, &ss);
+    // Unknown, it is zero, but of its family's size.
+    uint32_t len = level == FAR_IPPROTO_IPV6 ? sizeof(struct sockaddr_in6)
+                                             : sizeof(struct sockaddr_in);
+    if (f.offender.family) {
+        len = far_posix_sockaddr(&f.offender, &ss);
+    }
     memcpy(out, &e, sizeof e);
     memcpy(out + sizeof e, &ss, len);
     return (uint32_t)sizeof e + len;
@@ -190,7 +231,10 @@ static uint32_t data_out(const struct form *f, const uint8_t *data,
         return time_out(form, data, out);
     }
     if (form == FAR_CTL_FORM_ERROR && len >= sizeof(struct far_ctl_error)) {
-        return error_out(data, out);
+        return error_out(f->level, data, out);
+    }
+    if (form == FAR_CTL_FORM_STAMPS && len == sizeof(struct far_ctl_stamps)) {
+        return stamps_out(data, out);
     }
     if (form == FAR_CTL_FORM_ADDR && len >= sizeof addr) {
         memcpy(&addr, data, sizeof addr);

@@ -191,6 +191,7 @@ static void inherit(const struct fari_sock *from, struct fari_sock *to) {
     to->rcvlowat = from->rcvlowat;
     to->rcvtimeo_ms = from->rcvtimeo_ms;
     to->sndtimeo_ms = from->sndtimeo_ms;
+    to->stamped = from->stamped;
     to->flags = (uint8_t)(from->flags & (FARI_LINGER | FARI_INLINE));
 }
 

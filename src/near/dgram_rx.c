@@ -29,41 +29,12 @@ static int32_t result_of(struct taken *t, const struct far_dgram *h) {
     return t->room < h->len ? (int32_t)t->room : (int32_t)h->len;
 }
 
-// One item for the caller, cut to the room it has.
-static void give_item(struct taken *t, struct far_ctl item,
-    const uint8_t *data) {
-    size_t room = t->ctl_room - t->m->ctl_len;
-    if (room < sizeof item + item.len) {
-        t->m->flags |= FAR_MSG_CTRUNC;
-        if (room <= sizeof item) {
-            return;
-        }
-        item.len = (uint32_t)(room - sizeof item);
-    }
-    uint8_t *to = (uint8_t *)t->m->ctl + t->m->ctl_len;
-    memcpy(to, &item, sizeof item);
-    memcpy(to + sizeof item, data, item.len);
-    size_t n = sizeof item + FAR_ALIGN8(item.len);
-    t->m->ctl_len += n < room ? n : room;
-}
-
 // Under rx_lock: the record's control data, len bytes of it.
 static void take_ctl(struct far_link *l, uint32_t slot, uint32_t pos,
     uint32_t len, struct taken *t) {
     uint8_t ctl[FAR_CTL_MAX];
-    struct far_ctl item;
     far_ring_get(fari_rx_ring(l, slot), l->lay.rx_ring, pos, ctl, len);
-    for (uint32_t at = 0; at + sizeof item <= len;) {
-        memcpy(&item, ctl + at, sizeof item);
-        at += (uint32_t)sizeof item;
-        if (item.len > len - at) {
-            break;
-        }
-        if (item.level != FAR_CTL_NONE) {
-            give_item(t, item, ctl + at);
-        }
-        at += FAR_ALIGN8(item.len);
-    }
+    fari_give_ctl(t->m, t->ctl_room, ctl, len);
 }
 
 // Under rx_lock: what is there of a large datagram.
@@ -244,7 +215,7 @@ int32_t fari_dgram_recv(struct far_link *l, uint32_t slot, struct far_msghdr *m,
         return FAR_EOPNOTSUPP;
     }
     if (flags & FAR_MSG_ERRQUEUE) {
-        return FAR_EAGAIN;
+        return fari_errqueue_recv(l, slot, m);
     }
     size_t room = fari_iov_len(m->iov, m->iov_count);
     struct taken t = {

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "near/near.h"
 
+#include <string.h>
+
 #define LEAST_PAGE 4096u // memory comes and goes in no smaller pieces
 
 size_t fari_iov_sum(const struct far_iov *iov, size_t count) {
@@ -112,13 +114,22 @@ int fari_scatter(struct far_link *l, uint32_t slot, uint32_t pos,
     return FAR_OK;
 }
 
-int fari_give_byte(struct far_link *l, const struct far_iov *iov,
-    uint8_t byte) {
+int fari_give(struct far_link *l, const struct far_iov *iov, const uint8_t *src,
+    uint32_t n) {
     size_t at = 0;
-    iov = find(iov, &at);
-    if (l->port->copy) {
-        return copy(l, iov->base, &byte, 1) ? FAR_OK : FAR_EFAULT;
+    while (n > 0) {
+        iov = find(iov, &at);
+        size_t here = iov->len - at;
+        uint32_t part = here < n ? (uint32_t)here : n;
+        uint8_t *to = (uint8_t *)iov->base + at;
+        if (!l->port->copy) {
+            memcpy(to, src, part);
+        } else if (!copy(l, to, src, part)) {
+            return FAR_EFAULT;
+        }
+        src += part;
+        at += part;
+        n -= part;
     }
-    *(uint8_t *)iov->base = byte;
     return FAR_OK;
 }

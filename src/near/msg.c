@@ -28,6 +28,28 @@ static int32_t recv_dgram(struct far_link *l, int sock, uint32_t slot,
     return n;
 }
 
+static int32_t recv_stream(struct far_link *l, int sock, uint32_t slot,
+    struct far_msghdr *m, uint32_t flags, uint32_t *out, uint64_t deadline_ns) {
+    struct fari_got got;
+    size_t room = m->ctl ? m->ctl_len : 0;
+    if (flags & FAR_MSG_ERRQUEUE) {
+        return recv_dgram(l, sock, slot, m, flags, deadline_ns);
+    }
+    m->ctl_len = 0;
+    int32_t n = fari_stream_recv(l, slot, sock, m->iov, m->iov_count, flags,
+        &got, deadline_ns);
+    m->flags = got.flags;
+    if (n > 0 && room > 0 && l->socks[slot].stamped &&
+        fari_pin(l, sock) == slot) {
+        fari_stream_ctl(l, slot, got.end, m, room);
+        fari_unpin(l, slot);
+    }
+    if (out) {
+        *out = m->flags;
+    }
+    return n;
+}
+
 // --- One buffer ---
 
 int32_t far_sendto(struct far_link *l, int sock, const void *buf, size_t len,
@@ -62,9 +84,9 @@ int32_t far_recvfrom(struct far_link *l, int sock, void *buf, size_t len,
         if (from) {
             *from = (struct far_addr){0};
         }
-        uint32_t none = 0;
-        return fari_stream_recv(l, slot, sock, &iov, 1, flags,
-            out_flags ? out_flags : &none, deadline_ns);
+        return recv_stream(l, sock, slot,
+            &(struct far_msghdr){.iov = &iov, .iov_count = 1}, flags, out_flags,
+            deadline_ns);
     }
     struct far_msghdr m = {.name = from, .iov = &iov, .iov_count = 1};
     int32_t n = recv_dgram(l, sock, slot, &m, flags, deadline_ns);
@@ -131,9 +153,7 @@ int32_t far_recvmsg(struct far_link *l, int sock, struct far_msghdr *m,
     if (m->name) {
         *m->name = (struct far_addr){0};
     }
-    m->ctl_len = 0;
-    return fari_stream_recv(l, slot, sock, m->iov, m->iov_count, flags,
-        &m->flags, deadline_ns);
+    return recv_stream(l, sock, slot, m, flags, &m->flags, deadline_ns);
 }
 
 // --- Many messages ---

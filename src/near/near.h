@@ -39,6 +39,12 @@ enum fari_sock_flag {
     FARI_INLINE = 0x80,    // SO_OOBINLINE
 };
 
+// What a receive on a stream has to say beside its bytes.
+struct fari_got {
+    uint32_t flags; // far_msg_flag, as msg_flags
+    uint32_t end;   // rx index behind its bytes
+};
+
 // Of the last urgent mark, which is gone once rx_tail has passed it.
 enum fari_urg {
     FARI_URG_NONE,
@@ -64,6 +70,7 @@ struct fari_sock {
     uint32_t urg_word;         // far's urg as last seen; under rx_lock
     _Atomic uint32_t urg_pos;  // of the mark
     _Atomic uint8_t urg_state; // fari_urg
+    _Atomic uint8_t stamped;   // its bytes have control data: a time
     uint32_t kick_pos;         // end of our last KICK in the cmd ring
     uint32_t err_seen;         // sequence of the last error taken
     uint32_t rcvlowat;
@@ -300,6 +307,17 @@ bool fari_stream_over(struct far_link *l, uint32_t slot, uint32_t hole,
 bool fari_over_by_death(struct far_link *l, uint32_t slot, bool tell,
     int *result);
 
+// --- control.c, errqueue.c ---
+// Appends items of control data to m's, which has that much room.
+void fari_give_ctl(struct far_msghdr *m, size_t room, const uint8_t *ctl,
+    uint32_t len);
+// Of a stream's bytes that end there; pinned.
+void fari_stream_ctl(struct far_link *l, uint32_t slot, uint32_t end,
+    struct far_msghdr *m, size_t room);
+// recvmsg(MSG_ERRQUEUE); pinned. It never waits for anything but far.
+int32_t fari_errqueue_recv(struct far_link *l, uint32_t slot,
+    struct far_msghdr *m);
+
 // --- iov.c ---
 // As the kernel: no call moves more than this.
 #define FARI_MOST 0x7ffff000u
@@ -318,8 +336,9 @@ int fari_gather(struct far_link *l, uint32_t slot, uint32_t pos,
     const struct far_iov *iov, size_t at, uint32_t n);
 int fari_scatter(struct far_link *l, uint32_t slot, uint32_t pos,
     const struct far_iov *iov, size_t at, uint32_t n);
-// One byte to the beginning of those pieces, which are not empty.
-int fari_give_byte(struct far_link *l, const struct far_iov *iov, uint8_t byte);
+// n bytes to the beginning of those pieces, which have room for them.
+int fari_give(struct far_link *l, const struct far_iov *iov, const uint8_t *src,
+    uint32_t n);
 // Whether the first n bytes of those pieces can be read.
 bool fari_is_there(struct far_link *l, const struct far_iov *iov, size_t count,
     size_t n);
@@ -380,10 +399,9 @@ int fari_may_send(struct far_link *l, uint32_t slot, bool tell);
 int32_t fari_stream_send(struct far_link *l, uint32_t slot, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags,
     uint64_t deadline_ns);
-// *out: what msg_flags would say.
 int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock,
-    const struct far_iov *iov, size_t count, uint32_t flags, uint32_t *out,
-    uint64_t deadline_ns);
+    const struct far_iov *iov, size_t count, uint32_t flags,
+    struct fari_got *got, uint64_t deadline_ns);
 // Datagrams: the caller has pinned.
 int32_t fari_dgram_send(struct far_link *l, uint32_t slot,
     const struct far_msghdr *m, uint32_t flags, uint64_t deadline_ns);

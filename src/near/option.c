@@ -71,6 +71,11 @@ static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
         s->flags |= v ? FARI_INLINE : 0;
         fari_unlock(l, &l->lock);
     }
+    bool is_stamp = opt == FAR_SO_TIMESTAMP || opt == FAR_SO_TIMESTAMPNS ||
+                    opt == FAR_SO_TIMESTAMPING;
+    if (level == FAR_SOL_SOCKET && is_stamp) {
+        s->stamped = 1; // for good: what is off brings nothing
+    }
     if (level == FAR_SOL_SOCKET && opt == FAR_SO_RCVLOWAT && len >= 4) {
         int32_t v = 0;
         memcpy(&v, val, sizeof v);

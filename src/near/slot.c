@@ -103,6 +103,7 @@ static void renew(struct far_link *l, uint32_t slot) {
     s->urg_count = s->urg_word = 0;
     s->urg_end = base;
     s->urg_state = FARI_URG_NONE;
+    s->stamped = 0;
     struct far_near_line *line = fari_near_line(l, slot);
     FAR_STEP();
     *line = (struct far_near_line){

@@ -208,6 +208,7 @@ struct want {
     bool peek;
     bool stop;     // at urgent data, which nothing reads across
     uint32_t hole; // a peek has looked past the urgent byte: 1
+    struct fari_got *got;
 };
 
 // How far from rx_tail on the next byte is. A peek starts again from what it
@@ -262,7 +263,8 @@ static int32_t take(struct far_link *l, uint32_t slot, struct want *q) {
                           n) != FAR_OK) {
             return FAR_EFAULT;
         }
-        q->stop = fari_urg_is_at(s, s->rx_tail + skip + n);
+        q->got->end = s->rx_tail + skip + n;
+        q->stop = fari_urg_is_at(s, q->got->end);
         if (!q->peek) {
             s->rx_tail += n;
             fari_urg_pass(s);
@@ -344,20 +346,18 @@ static int32_t recv_wait(struct far_link *l, uint32_t slot, int sock,
 }
 
 int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock,
-    const struct far_iov *iov, size_t count, uint32_t flags, uint32_t *out,
-    uint64_t deadline_ns) {
-    *out = 0;
-    if (flags & FAR_MSG_ERRQUEUE) {
-        return FAR_EAGAIN;
-    }
+    const struct far_iov *iov, size_t count, uint32_t flags,
+    struct fari_got *got, uint64_t deadline_ns) {
+    *got = (struct fari_got){0};
     if (flags & FAR_MSG_OOB) {
-        return fari_urg_recv(l, slot, sock, iov, count, flags, out);
+        return fari_urg_recv(l, slot, sock, iov, count, flags, &got->flags);
     }
     // With MSG_TRUNC a stream's bytes are dropped, as natively.
     struct want q = {
         .iov = flags & FAR_MSG_TRUNC ? NULL : iov,
         .len = fari_iov_len(iov, count),
         .peek = (flags & FAR_MSG_PEEK) != 0,
+        .got = got,
     };
     bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
     if (wait && enough(l, slot, q.len, flags) > 1) {

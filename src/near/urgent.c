@@ -67,7 +67,7 @@ static int32_t take_byte(struct far_link *l, uint32_t slot,
     s->urg_state = flags & FAR_MSG_PEEK ? FARI_URG_VALID : FARI_URG_READ;
     *out |= FAR_MSG_OOB | (len == 0 ? FAR_MSG_TRUNC : 0);
     if (len > 0 && !(flags & FAR_MSG_TRUNC)) {
-        int err = fari_give_byte(l, iov, byte);
+        int err = fari_give(l, iov, &byte, 1);
         return err < 0 ? err : 1; // as natively, it is taken
     }
     return len > 0;

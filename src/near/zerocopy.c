@@ -123,7 +123,7 @@ int32_t far_recv_peek(struct far_link *l, int sock, const void **p, size_t want,
         return err;
     }
     uint8_t first = 0;
-    uint32_t none = 0;
+    struct fari_got none;
     struct far_iov iov = {&first, 1};
     // Waiting, the end and errors are those of a receive that takes nothing.
     int32_t n = want ? fari_stream_recv(l, slot, sock, &iov, 1, FAR_MSG_PEEK,

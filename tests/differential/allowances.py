@@ -8,7 +8,7 @@ What a program cannot contain, because it differs by nature, is said where
 programs are made: NEVER_SET, SHOWN and ADAPTED in programs.py. Not in a program
 either: MSG_MORE (on a stream a timer decides when bytes go), MSG_OOB sent on a
 stream (several at once; tests/system/test_urgent.py has it), MSG_ERRQUEUE
-(docs/differences.md, "Not carried"), and buffers that fill ("Time and
+(tests/system/test_msg.py), and buffers that fill ("Time and
 buffers")."""
 
 PEEK = 0x2

@@ -45,7 +45,7 @@ NEVER_SET = {
     "TCP_USER_TIMEOUT",  # ends connections by timers
     "TCP_MAXSEG", "TCP_WINDOW_CLAMP",  # change what fits
     "SO_RCVBUFFORCE", "SO_SNDBUFFORCE",
-    "IP_RECVERR", "IPV6_RECVERR",  # a queue that cannot be read over a link
+    "IP_RECVERR", "IPV6_RECVERR", "SO_TIMESTAMPING",  # queues that nobody reads here
 }  # fmt: skip
 SET_BACK = {"TCP_NODELAY": 1, "TCP_CORK": 0, "UDP_CORK": 0, "SO_RCVLOWAT": 1,
             "TCP_NOTSENT_LOWAT": 0, "TCP_DEFER_ACCEPT": 0, "UDP_SEGMENT": 0,

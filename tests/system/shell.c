@@ -278,7 +278,7 @@ static void call_sendmsg(struct call *c) {
     answer(c, net->sendmsg(sock(c)->sock, &m, flags(c), !has(c, "nowait")), "");
 }
 
-// A time is right if it is about now.
+// A time is right if it is about now; of three, the first.
 static size_t time_text(char *out, size_t size, const struct cmsghdr *h) {
     long t[2];
     memcpy(t, CMSG_DATA(h), sizeof t);
@@ -294,9 +294,10 @@ static size_t ctl_text(char *out, size_t size, struct msghdr *m) {
         used += (size_t)snprintf(out + used, size - used,
             " %d/%d:", h->cmsg_level, h->cmsg_type);
         if (h->cmsg_level == SOL_SOCKET) {
-            used += len == 16 ? time_text(out + used, size - used, h)
-                              : (size_t)snprintf(out + used, size - used,
-                                    "%zu bytes", len);
+            used += len == 16 || len == 48
+                        ? time_text(out + used, size - used, h)
+                        : (size_t)snprintf(out + used, size - used, "%zu bytes",
+                              len);
             continue;
         }
         for (size_t i = 0; i < len; i++) {

@@ -2,11 +2,12 @@
 # sendmsg() and recvmsg(): pieces, control data, flags.
 # SPDX-License-Identifier: MIT
 
-from harness import IN, main
+from harness import ERR, IN, OUT, main, until
 from oracle import PORT, accepted, both, connected, wants
 
 SOL_SOCKET, IP, UDP, IPV6 = 1, 0, 17, 41
-SO_TIMESTAMP, SO_TIMESTAMPNS = 29, 35
+SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMPING = 29, 35, 37
+IP_RECVERR, IPV6_RECVERR = 11, 25
 IP_TOS, IP_TTL, IP_PKTINFO, IP_RECVTTL, IP_RECVTOS = 1, 2, 8, 12, 13
 IP_RECVORIGDSTADDR = 20
 IPV6_RECVPKTINFO, IPV6_PKTINFO, IPV6_RECVHOPLIMIT, IPV6_HOPLIMIT = 49, 50, 51, 52
@@ -134,6 +135,153 @@ def segments(w, sh):
     for _ in range(4):
         sh(f"poll r {IN} 100")
         sh("recvmsg r 10 nowait")
+
+
+def queue_of_errors(sh):
+    sh(f"poll u {IN | OUT} 0")
+    sh("recvmsg u 3,10 errqueue")
+    sh(f"poll u {IN | OUT} 0")
+    sh("recvmsg u 10 errqueue")
+
+
+@both
+def error_queue(w, sh):
+    """MSG_ERRQUEUE: which datagram was refused, by whom."""
+    for family, host, level, option in (
+        (2, "127.0.0.1", IP, IP_RECVERR),
+        (10, "::1", IPV6, IPV6_RECVERR),
+        (10, "::ffff:127.0.0.1", IPV6, IPV6_RECVERR),
+    ):
+        to = f"to {host} {PORT}"
+        sh(f"socket u {family} 2")
+        wants(sh, "recvmsg u 10 errqueue", "EAGAIN")
+        wants(sh, f"setopt u {level} {option} 1", "0")
+        if host.startswith("::ffff"):
+            sh(f"setopt u {IP} {IP_RECVERR} 1")
+        wants(sh, "recvmsg u 10 errqueue", "EAGAIN")
+        wants(sh, f"sendmsg u hello {to}", "5")
+        wants(sh, f"poll u 0 {WAIT}", f"1 0x{ERR:x}")
+        queue_of_errors(sh)
+        # The error is told by the next call; the queue stays.
+        wants(sh, f"sendmsg u hello {to}", "5")
+        wants(sh, f"poll u 0 {WAIT}", f"1 0x{ERR:x}")
+        sh("recvmsg u 10 nowait")
+        queue_of_errors(sh)
+        # Several in the queue: each has its own in SO_ERROR.
+        for text in ("one", "two", "three", "four"):
+            sh(f"sendmsg u {text} {to}")
+            sh(f"poll u 0 {WAIT}")
+        for _ in range(4):
+            queue_of_errors(sh)
+            sh(f"getopt u {SOL_SOCKET} 4")
+        sh(f"connect u {host} {PORT}")
+        wants(sh, "sendmsg u hello", "5")
+        wants(sh, f"poll u 0 {WAIT}", f"1 0x{ERR:x}")
+        sh("recvmsg u 10 errqueue room 20")
+        sh("sendmsg u hello")
+        sh(f"poll u 0 {WAIT}")
+        sh(f"setopt u {level} {option} 0")
+        queue_of_errors(sh)
+        sh("close u")
+
+
+@both
+def error_queue_of_streams(w, sh):
+    """MSG_ERRQUEUE on a stream: there is nothing."""
+    peer = connected(w, sh)
+    wants(sh, f"setopt c {IP} {IP_RECVERR} 1", "0")
+    wants(sh, "recvmsg c 10 errqueue", "EAGAIN")
+    wants(sh, "recv c 10 errqueue", "EAGAIN")
+    peer.close()
+    sh(f"poll c {IN} {WAIT}")
+    wants(sh, "recvmsg c 10 errqueue", "EAGAIN")
+    sh("recvmsg c 10")
+
+
+TX, RX, SOFTWARE, OPT_ID, TSONLY = 2, 8, 16, 128, 2048
+
+
+def stamped(w):
+    """While this socket is open Linux stamps all packets. It begins to do so a
+    moment after it was asked to."""
+    s = w.net.udp(PORT + 9)
+    s.setsockopt(SOL_SOCKET, SO_TIMESTAMPING, RX | SOFTWARE)
+
+    def comes():
+        s.sendto(b"x", s.getsockname())
+        return s.recvmsg(10, 100)[1]
+
+    until("times come", comes)
+    return s
+
+
+@both
+def time_stamping(w, sh):
+    """SO_TIMESTAMPING: when a datagram came, and when one went."""
+    keeper = stamped(w)
+    pair(sh)
+    wants(sh, f"setopt r {SOL_SOCKET} {SO_TIMESTAMPING} {RX | SOFTWARE}", "0")
+    sh(f"getopt r {SOL_SOCKET} {SO_TIMESTAMPING}")
+    for flags in (TX | SOFTWARE, TX | SOFTWARE | OPT_ID | TSONLY):
+        wants(sh, f"setopt s {SOL_SOCKET} {SO_TIMESTAMPING} {flags}", "0")
+        wants(sh, f"sendmsg s hello to 127.0.0.1 {PORT}", "5")
+        sh("recvmsg r 10")
+        wants(sh, f"poll s 0 {WAIT}", f"1 0x{ERR:x}")
+        sh("recvmsg s 100 errqueue")
+        sh("recvmsg s 100 errqueue")
+        sh("poll s 0 0")
+    keeper.close()
+
+
+@both
+def times_of_streams(w, sh):
+    """SO_TIMESTAMP and its like on a stream: control data with its bytes."""
+    keeper = stamped(w)
+    peer = connected(w, sh)
+    wants(sh, f"setopt c {SOL_SOCKET} {SO_TIMESTAMPING} {RX | SOFTWARE}", "0")
+    peer.sendall(b"abc")
+    sh("recvmsg c 4")
+    peer.close()
+    sh("close c")
+    for make in (connected, accepted):
+        for option in (SO_TIMESTAMP, SO_TIMESTAMPNS):
+            peer = make(w, sh)
+            wants(sh, f"setopt c {SOL_SOCKET} {option} 1", "0")
+            wants(sh, f"setopt c {IP} {IP_RECVTTL} 1", "0")
+            peer.sendall(b"abcdefghij")
+            sh(f"poll c {IN} {WAIT}")
+            sh("recvmsg c 4 peek")
+            sh("recvmsg c 4")
+            sh("recvmsg c 4 room 20")
+            sh("recvmsg c 4 room 0")
+            sh("recvmsg c 4 nowait")
+            peer.sendall(b"k")
+            sh("recvmsg c 4")
+            wants(sh, f"setopt c {SOL_SOCKET} {option} 0", "0")
+            peer.sendall(b"l")
+            sh("recvmsg c 4")
+            peer.sendall(b"m")
+            sh("recv c 4")
+            peer.close()
+            sh("recvmsg c 4")
+            sh("close c")
+            sh("close listener")
+    keeper.close()
+
+
+@both
+def ignored_control(w, sh):
+    """Control data that a socket lets pass, and what it refuses."""
+    peer = connected(w, sh)
+    for ctl in ("1 1 4 0", "1 2 12 1 1 1", "0 2 4 7", "41 50 4 1", "6 1 4 1", "1 29 4 1",
+                "1 1 4 0 ctl 1 99 4 0"):  # fmt: skip
+        sh(f"sendmsg c x ctl {ctl}")
+    sh("sendmsg c y")
+    pair(sh)
+    for ctl in ("1 1 4 0", "1 2 12 1 1 1", "1 29 4 1"):
+        sh(f"sendmsg s x to 127.0.0.1 {PORT} ctl {ctl}")
+    sh("sendmsg s y")
+    del peer
 
 
 @both
