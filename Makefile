@@ -51,9 +51,16 @@ B := build$(if $(variant),/$(variant))
 
 SAN_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=all
 SAN_FLAGS_thread := -fsanitize=thread
+# For mk/fuzz.mk. The memory of a peer is read by way of tests/fuzz/mem.h.
+afl := $(findstring afl-,$(CC))
+SAN_FLAGS_fuzz := $(SAN_FLAGS_address) $(if $(afl),,-fsanitize=fuzzer-no-link)
+SAN_FLAGS_coverage := -fprofile-instr-generate -fcoverage-mapping
+FUZZ_LINK := $(if $(filter fuzz,$(SAN)),-fsanitize=fuzzer)
+SAN_DEFINES := $(if $(filter fuzz coverage,$(SAN)),\
+    -DFAR_PORT_MEM_H='"fuzz/mem.h"')
 ifneq ($(SAN),)
 ifeq ($(SAN_FLAGS_$(SAN)),)
-$(error SAN is address or thread, not "$(SAN)")
+$(error SAN is address, thread, fuzz or coverage, not "$(SAN)")
 endif
 SAN_FLAGS := $(SAN_FLAGS_$(SAN)) -fno-omit-frame-pointer
 # Two run times that share one set of options: only so does gcc's UBSan heed
@@ -66,7 +73,8 @@ endif
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
 CFLAGS := -std=c11 -O2 -g $(WARN) -fPIC $(SAN_FLAGS) $(EXTRA_CFLAGS)
-CPPFLAGS := -Iinclude -Isrc -I. -Itests -DFARSOCK_VERSION='"$(VERSION)"'
+CPPFLAGS := -Iinclude -Isrc -I. -Itests -DFARSOCK_VERSION='"$(VERSION)"' \
+    $(SAN_DEFINES)
 LDFLAGS := $(SAN_FLAGS) $(EXTRA_CFLAGS) $(EXTRA_LDFLAGS)
 HOSTED := -D_GNU_SOURCE -pthread
 

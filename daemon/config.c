@@ -429,7 +429,9 @@ static void print_value(const struct config *c, const struct key *k,
     if (k->kind == KIND_USERS || k->kind == KIND_GROUPS) {
         ids_print(k->name, list, out);
     } else if (k->kind == KIND_USER || k->kind == KIND_GROUP) {
-        fprintf(out, value == IDS_NONE ? "" : "%s = %u\n", k->name, value);
+        if (value != IDS_NONE) {
+            fprintf(out, "%s = %u\n", k->name, value);
+        }
     } else if (k->kind == KIND_YES) {
         fprintf(out, "%s = %s\n", k->name, value ? "yes" : "no");
     } else if (k->kind == KIND_LEVEL) {

@@ -168,8 +168,8 @@ void sock_break(struct sock *s, const char *what, int host_errno) {
 
 // Near has sent an urgent byte. One that far still has in the ring when the
 // next comes is forgotten, as in the kernel's queue.
-static void look_urgent(struct sock *s, const struct far_near_line *near) {
-    uint32_t count = far_load(&near->urg_count);
+static void look_urgent(struct sock *s, const struct far_near_line *near,
+    uint32_t count) {
     uint32_t end = far_load(&near->urg_end);
     // Not yet: its byte is not published, or what we see is still the last.
     if (end - s->tx_tail - 1u < tx_used(s) &&
@@ -206,8 +206,9 @@ bool sock_look(struct sock *s) {
     s->tx_more = far_load(&near->tx_more);
     s->tx_head = tx_head;
     s->rx_tail = rx_tail;
-    if (far_load(&near->urg_count) != s->tx_urg_seen) {
-        look_urgent(s, near);
+    uint32_t urg_count = far_load(&near->urg_count);
+    if (urg_count != s->tx_urg_seen) {
+        look_urgent(s, near, urg_count);
     }
     if (s->rx_full && (int32_t)(rx_tail - s->rx_goal) > 0) {
         s->rx_full = false;

@@ -20,6 +20,7 @@ test: ## Run the tests (T=pattern: only those whose name matches)
 	+@$(MAKE) SAN=address unit
 	+@$(MAKE) FAULTS=1 faults-build
 	+@$(MAKE) MEMORY=noncoherent memory-build
+	+@$(call fuzzers,fuzz)
 	+@tests/run $(if $(T),'$(T)')
 
 test-full: ## Run everything at full size, also under ASan, UBSan and TSan
@@ -30,6 +31,7 @@ test-full: ## Run everything at full size, also under ASan, UBSan and TSan
 	+@$(MAKE) MEMORY=noncoherent tests-build
 	+@$(MAKE) FAULTS=1 faults-build
 	+@$(MAKE) FAULTS=1 SAN=address faults-build
+	+@$(call fuzzers,fuzz)
 	+@tests/run --full $(if $(T),'$(T)')
 
 judges: ## Run other people's suites and programs natively and over a link

@@ -124,8 +124,11 @@ void far_posix_addr(struct far_addr *out, const void *sa, uint32_t len);
 void far_posix_name(struct far_link *l, int sock, struct far_addr *out,
     const void *sa, uint32_t len);
 
-// The control data of m as far_ctl items: bytes; *cut if not all fit. What the
-// link has no number for becomes an item that the kernel will judge.
+// Whether the items of m's control data lie within it.
+bool far_posix_ctl_good(const struct msghdr *m);
+// The control data of m, which is good, as far_ctl items: bytes; *cut if not
+// all fit. What the link has no number for becomes an item that the kernel will
+// judge.
 uint32_t far_posix_ctl_in(void *ctl, uint32_t room, const struct msghdr *m,
     bool *cut);
 // And back, into m->msg_control with room for m->msg_controllen bytes: sets the

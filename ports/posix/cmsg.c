@@ -140,6 +140,18 @@ static struct far_ctl item_of(const struct cmsghdr *c, const struct form *f) {
     };
 }
 
+bool far_posix_ctl_good(const struct msghdr *from) {
+    struct msghdr m = *from; // CMSG_NXTHDR wants one that may change
+    const uint8_t *end = (const uint8_t *)m.msg_control + m.msg_controllen;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+        if (c->cmsg_len < sizeof *c ||
+            c->cmsg_len > (size_t)(end - (const uint8_t *)c)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 uint32_t far_posix_ctl_in(void *ctl, uint32_t room, const struct msghdr *from,
     bool *cut) {
     struct msghdr m = *from; // CMSG_NXTHDR wants one that may change

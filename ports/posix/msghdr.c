@@ -73,6 +73,9 @@ static int ctl_get(const struct msghdr *m, uint8_t *ctl, uint32_t room,
     if (!far_guard_copy(host.bytes, m->msg_control, m->msg_controllen)) {
         return FAR_EFAULT;
     }
+    if (!far_posix_ctl_good(&copy)) {
+        return FAR_EINVAL;
+    }
     *len = far_posix_ctl_in(ctl, room, &copy, &cut);
     return cut ? FAR_ENOBUFS : FAR_OK;
 }

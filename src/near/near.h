@@ -358,9 +358,9 @@ void fari_trust(struct far_link *l, uint32_t slot, const struct far_addr *addr,
 void fari_forget_verdicts(struct far_link *l, uint32_t slot);
 
 // --- urgent.c: MSG_OOB. Under rx_lock, but for the last three. ---
-// Far's line has another urg: which marks there are now.
+// Far's line has another urg, word: which marks there are now.
 void fari_urg_news(struct far_link *l, uint32_t slot,
-    const struct far_far_line *line);
+    const struct far_far_line *line, uint32_t word);
 // True if pos is that of the mark.
 static inline bool fari_urg_is_at(const struct fari_sock *s, uint32_t pos) {
     return s->urg_state != FARI_URG_NONE && s->urg_pos == pos;

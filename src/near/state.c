@@ -81,8 +81,9 @@ int fari_refresh_rx(struct far_link *l, uint32_t slot) {
     FAR_RMB(FAR_AT_RX_THEN);
     s->rx_head = head;
     // Stored before the head that reaches its mark.
-    if (far_load(&line->urg) != s->urg_word) {
-        fari_urg_news(l, slot, line);
+    uint32_t urg = far_load(&line->urg);
+    if (urg != s->urg_word) {
+        fari_urg_news(l, slot, line, urg);
     }
     return FAR_OK;
 }

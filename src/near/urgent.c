@@ -18,10 +18,9 @@ static void next_mark(struct fari_sock *s, uint32_t pos) {
 }
 
 void fari_urg_news(struct far_link *l, uint32_t slot,
-    const struct far_far_line *line) {
+    const struct far_far_line *line, uint32_t word) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t pos[FAR_MARKS];
-    uint32_t word = far_load(&line->urg);
     // Far stores a mark's place before the word that counts it. A word that
     // moves on while we look is looked at again, but not for ever.
     for (uint32_t tries = 0; tries < FAR_MARKS; tries++) {

@@ -255,7 +255,8 @@ static size_t control(const struct call *c, void *buf, size_t size) {
     return used;
 }
 
-// NAME TEXT,TEXT... [to ADDR PORT] [FLAG]... [ctl ...]
+// NAME TEXT,TEXT... [to ADDR PORT] [FLAG]... [lie LEN] [ctl ...]
+// lie: what the first item of control data says that its length is.
 static void call_sendmsg(struct call *c) {
     struct iovec iov[PIECES];
     char *parts[PIECES];
@@ -275,6 +276,10 @@ static void call_sendmsg(struct call *c) {
     }
     m.msg_controllen = control(c, ctl, sizeof ctl);
     m.msg_control = m.msg_controllen ? ctl : NULL;
+    int lie = after(c, "lie");
+    if (lie) {
+        ((struct cmsghdr *)(void *)ctl)->cmsg_len = (size_t)number(c, lie);
+    }
     answer(c, net->sendmsg(sock(c)->sock, &m, flags(c), !has(c, "nowait")), "");
 }
 

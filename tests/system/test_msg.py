@@ -110,6 +110,19 @@ def sent_control(w, sh):
 
 
 @both
+def control_that_lies(w, sh):
+    """Control data whose length is not what it says."""
+    pair(sh)
+    to = f"to 127.0.0.1 {PORT}"
+    for length in (0, 15, 16, 19, 20, 24, 25, 1000):
+        sh(f"sendmsg s hello {to} lie {length} ctl {IP} {IP_TTL} 4 77")
+        sh("recvmsg r 10 nowait")
+    peer = connected(w, sh)
+    sh(f"sendmsg c hello lie 25 ctl {IP} {IP_TTL} 4 77")
+    peer.close()
+
+
+@both
 def control_over_ipv6(w, sh):
     """The same over IPv6."""
     pair(sh, 10, "::1")

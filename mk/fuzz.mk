@@ -1,0 +1,43 @@
+# Fuzzers of whatever a peer may send or write. tests/fuzz/README.md.
+# SPDX-License-Identifier: MIT
+#
+# A target is tests/fuzz/NAME.c that has LLVMFuzzerTestOneInput(). SAN=fuzz
+# builds them with clang's libFuzzer, or with AFL++ where CC is one of its;
+# SAN=coverage with a main() that runs files.
+
+.PHONY: fuzz fuzz-afl fuzz-build fuzz-coverage
+
+FUZZ_HELP := $(addprefix tests/fuzz/,alone.c far_side.c honest.c main.c side.c \
+    watch.c)
+FUZZ_SRC := $(filter-out $(FUZZ_HELP),$(wildcard tests/fuzz/*.c))
+FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
+FUZZ_OBJ := $(call obj,$(filter-out %/main.c,$(FUZZ_HELP))) \
+    $(filter-out %/main.o,$(DAEMON_OBJ)) $(LIB) $(B)/obj/sources
+FUZZ_MAIN := $(if $(filter fuzz,$(SAN)),,$(call obj,tests/fuzz/main.c))
+
+$(FUZZ): LIBS = $(INIH_LIBS) $(FUZZ_LINK)
+$(FUZZ): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_OBJ) $(FUZZ_MAIN)
+	$(link)
+
+fuzz-build: $(FUZZ)
+
+# The variant that clang builds, of this makefile.
+fuzzers = $(MAKE) SAN=$(1) CC=$(or $(FUZZ_CC),clang) fuzz-build
+
+fuzz: ## Fuzz what a peer may send or write (SECONDS=n TARGET=name SEED=s)
+	@scripts/deps install build test
+	+@$(call fuzzers,fuzz)
+	@tests/fuzz/run --seconds $(or $(SECONDS),60) \
+	    $(if $(SEED),--seed $(SEED)) $(TARGET)
+
+fuzz-afl: ## The same with AFL++ (TARGET=name SECONDS=n)
+	@scripts/deps install build test optional
+	+@$(MAKE) SAN=fuzz CC=afl-clang-fast fuzz-build
+	@tests/fuzz/afl $(or $(TARGET),engine) $(or $(SECONDS),60)
+
+fuzz-coverage: ## How much of what reads a peer is reached, and what is not
+	@scripts/deps install build test optional
+	+@$(call fuzzers,coverage)
+	@tests/fuzz/coverage
+
+-include $(patsubst %.o,%.d,$(call obj,$(FUZZ_SRC) $(FUZZ_HELP)))

@@ -1,0 +1,91 @@
+// A link on an engine in this process.
+// SPDX-License-Identifier: MIT
+#include "fuzz/side.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void gone(void *arg) {
+    ((struct side *)arg)->gone = true;
+}
+
+void *side_line(const struct side *s, uint32_t line) {
+    return s->region + (size_t)line * FAR_LINE;
+}
+
+static void map(struct side *s) {
+    s->bytes = (size_t)far_layout_bytes(&s->lay);
+    if (!s->region) {
+        s->region = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE,
+            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    } else {
+        memset(s->region, 0, s->bytes);
+    }
+}
+
+void side_open(struct side *s, struct engine *e, uint32_t base) {
+    int pair[2] = {-1, -1};
+    far_layout_make(&s->lay, SIDE_SOCKETS, SIDE_TAGS, SIDE_RING, SIDE_RING,
+        base);
+    map(s);
+    s->engine = e;
+    s->gone = false;
+    s->cmd_head = s->lay.index_base;
+    s->to_near = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    s->to_far = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair);
+    s->near_end = pair[0];
+    s->far_end = pair[1];
+    struct far_near_ctl *near = side_line(s, 0);
+    near->cmd.head = near->evt.tail = s->lay.index_base;
+    near->evt.wake = s->lay.index_base - 1u;
+    struct link_spec spec = {
+        .region = s->region,
+        .layout = s->lay,
+        .bell_to_near = s->to_near,
+        .bell_from_near = s->to_far,
+        .hangup = s->far_end,
+        .name = "side",
+        .gone = gone,
+        .arg = s,
+    };
+    s->link = engine_link_new(e, &spec);
+    if (!s->link) {
+        perror("no link");
+        abort();
+    }
+}
+
+void side_close(struct side *s) {
+    close(s->to_near);
+    close(s->to_far);
+    close(s->far_end);
+    if (s->near_end >= 0) {
+        close(s->near_end);
+    }
+}
+
+void side_ring(const struct side *s) {
+    uint64_t one = 1;
+    ssize_t n = write(s->to_far, &one, sizeof one);
+    (void)n;
+}
+
+struct far_rings side_rings(const struct side *s, uint32_t slot, uint32_t gen) {
+    uint8_t log2 = 0;
+    while (1u << log2 < SIDE_RING) {
+        log2++;
+    }
+    return (struct far_rings){
+        .tx_at = s->lay.tx_at + slot * (SIDE_RING / FAR_LINE),
+        .rx_at = s->lay.rx_at + slot * (SIDE_RING / FAR_LINE),
+        .tx_log2 = log2,
+        .rx_log2 = log2,
+        .gen = gen,
+    };
+}
