@@ -29,11 +29,7 @@ struct served {
 
 void service_rewatch(struct service *s, struct watch *w, int fd,
     uint32_t events) {
-    engine_unwatch(s->engine, w, fd);
-    if (engine_watch(s->engine, w, fd, events) < 0) {
-        far_log(FAR_LOG_ERROR, "cannot watch a connection: %s",
-            strerror(errno));
-    }
+    engine_rewatch(s->engine, w, w, fd, events);
 }
 
 // --- Time limits ---

@@ -32,14 +32,30 @@ int engine_watch(struct engine *e, struct watch *w, int fd, uint32_t events) {
     return epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 }
 
-void engine_unwatch(struct engine *e, struct watch *w, int fd) {
-    epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-    // What this turn has fetched and not served may name w.
+// What this turn has fetched and not served may name w.
+static void forget_events(struct engine *e, const struct watch *w) {
     for (int i = e->event_next; i < e->event_count; i++) {
         if (e->events[i].data.ptr == w) {
             e->events[i].data.ptr = NULL;
         }
     }
+}
+
+void engine_rewatch(struct engine *e, struct watch *old, struct watch *w,
+    int fd, uint32_t events) {
+    struct epoll_event ev = {
+        .events = events | EPOLLET,
+        .data.ptr = w,
+    };
+    epoll_ctl(e->epoll_fd, EPOLL_CTL_MOD, fd, &ev);
+    if (old != w) {
+        forget_events(e, old);
+    }
+}
+
+void engine_unwatch(struct engine *e, struct watch *w, int fd) {
+    epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    forget_events(e, w);
 }
 
 static void stop_ready(struct watch *w, uint32_t events) {

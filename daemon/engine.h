@@ -50,6 +50,11 @@ struct watch {
 // Edge-triggered (EPOLLET is added). 0, or -1 with errno.
 int engine_watch(struct engine *e, struct watch *w, int fd, uint32_t events);
 
+// Watches what old watched with w, or with old itself, anew: what is already
+// there is reported again. Needs no memory, and so cannot fail for want of it.
+void engine_rewatch(struct engine *e, struct watch *old, struct watch *w,
+    int fd, uint32_t events);
+
 // Call before the descriptor is closed. No ready() of w comes afterwards.
 void engine_unwatch(struct engine *e, struct watch *w, int fd);
 

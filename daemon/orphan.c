@@ -81,14 +81,9 @@ bool orphan_take(struct sock *s) {
         .len = len,
     };
     far_ring_get(s->tx, s->tx_size, s->tx_tail, o->data, len);
-    // The descriptor changes its watch: adding it anew reports room that came
+    // The descriptor changes its watch: watched anew it reports room that came
     // in between.
-    engine_unwatch(e, &s->watch, s->fd);
-    if (engine_watch(e, &o->watch, o->fd, EPOLLOUT) < 0) {
-        engine_watch(e, &s->watch, s->fd, EPOLLOUT);
-        free(o);
-        return false;
-    }
+    engine_rewatch(e, &s->watch, &o->watch, o->fd, EPOLLOUT);
     s->fd = -1;
     e->orphan_bytes += len;
     l->orphan_bytes += len;

@@ -459,6 +459,8 @@ struct sock *sock_new(struct link *l, uint32_t slot,
     uint32_t events = EPOLLIN | EPOLLPRI | EPOLLRDHUP;
     events |= type == FAR_SOCK_STREAM ? EPOLLOUT : 0;
     if (engine_watch(l->engine, &s->watch, fd, events) < 0) {
+        // The system's limit of watches, which natively no socket meets.
+        errno = errno == ENOSPC ? ENOBUFS : errno;
         free(s);
         return NULL;
     }

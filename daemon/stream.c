@@ -145,8 +145,11 @@ static void recv_failed(struct sock *s, int err) {
     }
 }
 
+#define RX_ERRORS 8u // in one turn
+
 uint32_t stream_rx(struct sock *s, uint32_t budget) {
     uint32_t moved = 0;
+    uint32_t errors = 0;
     if (!(s->state & FAR_ST_CONNECTED)) {
         return 0;
     }
@@ -162,7 +165,13 @@ uint32_t stream_rx(struct sock *s, uint32_t budget) {
         uint32_t want = least(rx_free(s), budget - moved);
         long got = recv_some(s, want);
         if (got < 0) {
-            recv_failed(s, errno);
+            int err = errno;
+            recv_failed(s, err);
+            // No error of the network stays; one that does is ours, and would
+            // keep everybody waiting.
+            if (s->rx_ready && ++errors == RX_ERRORS) {
+                sock_break(s, "receiving fails for ever", err);
+            }
         } else if (got == 0) {
             received_end(s);
         } else {

@@ -158,8 +158,7 @@ static void carry_on(struct token *t) {
         token_end(t);
     } else if (more) {
         // Watched anew it reports again: the next turn goes on.
-        engine_unwatch(t->engine, &t->end_watch, t->end);
-        engine_watch(t->engine, &t->end_watch, t->end,
+        engine_rewatch(t->engine, &t->end_watch, &t->end_watch, t->end,
             EPOLLIN | EPOLLOUT | EPOLLRDHUP);
     }
 }
@@ -249,13 +248,12 @@ static int32_t carry_stream(struct token *t, struct sock *s) {
     t->in.ended = s->fin_seen;
     t->out.told = s->tx_dead;
     t->out.ended = s->tx_dead || s->shut_waits;
-    engine_unwatch(t->engine, &s->watch, s->fd);
+    engine_rewatch(t->engine, &s->watch, &t->sock_watch, s->fd,
+        EPOLLIN | EPOLLOUT | EPOLLRDHUP);
     t->fd = s->fd;
     s->fd = -1;
     t->carries = true;
     sock_finish(s);
-    engine_watch(t->engine, &t->sock_watch, t->fd,
-        EPOLLIN | EPOLLOUT | EPOLLRDHUP);
     carry_on(t);
     return FAR_OK;
 }

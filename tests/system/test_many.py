@@ -21,6 +21,7 @@ from harness import (
     test,
     until,
 )
+from resolver import no_such_name, with_resolver
 from oracle import PORT, accepted, connected, wants
 
 CORES = 8
@@ -158,26 +159,6 @@ def more_than_there_are():
             wants(sh, f"close s{turn % made}", "0")
             until("a slot is free", lambda: sh(f"socket s{turn % made} 2 1") == "0")
         check_equal(sh("socket one 2 1"), "EMFILE")
-
-
-# A resolver that never answers by itself, in farsockd's own mount namespace.
-RESOLV_CONF = "nameserver 127.0.0.1\noptions timeout:25 attempts:1\n"
-HOSTS_ONLY_DNS = "hosts: files dns\n"
-
-
-def with_resolver(directory):
-    (directory / "resolv.conf").write_text(RESOLV_CONF)
-    (directory / "nsswitch.conf").write_text(HOSTS_ONLY_DNS)
-    mounts = " && ".join(
-        f"mount --bind {directory}/{name} /etc/{name}"
-        for name in ("resolv.conf", "nsswitch.conf")
-    )
-    return ["unshare", "-m", "sh", "-c", f'{mounts} && exec "$@"', "sh"]
-
-
-def no_such_name(query):
-    """The answer to a DNS query: the name does not exist."""
-    return query[:2] + b"\x81\x83" + query[4:6] + bytes(6) + query[12:]
 
 
 @test
