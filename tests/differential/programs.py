@@ -557,7 +557,7 @@ class Generator(More):
         if known in ("SO_TIMESTAMP", "SO_TIMESTAMPNS"):
             s.stamped = True
         if known in ASKS_FOR_CTL and s.kind == DGRAM:
-            self.drain(s)  # on what has come it has no effect
+            self.empty(s)  # on what has come it has no effect
         self.add(f"setopt {s.name} {level} {option} {self.cut(data)}")
         self.get_option((s, level, option, known))
         if known == "SO_RCVLOWAT" and self.chance(0.6):
