@@ -7,12 +7,10 @@ import struct
 
 STREAM, DGRAM, RAW = 1, 2, 3
 INET, INET6 = 2, 10
-PEEK, CTRUNC, TRUNC, DONTWAIT, WAITALL, MORE = 0x2, 0x8, 0x20, 0x40, 0x100, 0x8000
-CLOEXEC = 0x40000000
-SOL_IP, SOL_SOCKET, SOL_UDP, SOL_IPV6 = 0, 1, 17, 41
-SO_TIMESTAMP, SO_TIMESTAMPNS = 29, 35
+OOB, PEEK, TRUNC, WAITALL, MORE = 0x1, 0x2, 0x20, 0x100, 0x8000
+SOL_IP, SOL_IPV6 = 0, 41
 NONBLOCK_TYPE, CLOEXEC_TYPE = 0x800, 0x80000
-FIONREAD, SIOCOUTQ = 0x541B, 0x5411
+FIONREAD, SIOCOUTQ, SIOCATMARK = 0x541B, 0x5411, 0x8905
 
 # Options that decide what comes with each datagram.
 CTL_OPTIONS = {
@@ -138,6 +136,31 @@ class More:
             t.pending += size + 1300
             flags = MORE if i < n - 1 else 0
             self.add(f"send {s.name} {size} {flags:#x} ={t.name} nowait")
+
+    def urgent(self):
+        """An urgent byte, alone: of several, reading ahead may lose one."""
+        pairs = [s for s in self.alive("connected", kind=STREAM) if s.mate and not s.small
+                 and s.mate.state == "connected" and not s.stamped and s.mate is not s]  # fmt: skip
+        if not pairs:
+            return
+        s = self.r.choice(pairs)
+        t = s.mate
+        self.drain(s)
+        if self.chance(0.3):
+            self.add(f"setopt {s.name} 1 10 {i32(self.r.choice((0, 1)))}")
+        for flags in (0, OOB, 0):
+            if flags or self.chance(0.6):
+                self.add(f"send {t.name} {self.r.choice((1, 1, 2, 10, 700))} {flags} - nowait")
+        name = s.name
+        steps = [f"recv {name} {n} {f} nowait" for n in (1, 5, 1000) for f in (0, 0, PEEK, WAITALL)]
+        steps += [f"recv {name} {n} {OOB | f} nowait" for n in (0, 1, 1, 9) for f in (0, 0, PEEK)]
+        steps += [f"poll 0 {name}:{e:#x}" for e in (1, 2, 3, 0x2007, 0x2007)] * 2
+        steps += [f"ioctl {name} {r:#x}" for r in (SIOCATMARK, SIOCATMARK, FIONREAD)] * 2
+        for _ in range(self.r.randint(2, 7)):
+            self.add(self.r.choice(steps))
+        if self.chance(0.2):
+            self.shutdown()
+        self.drain(s)
 
     def ioctl(self):
         s = self.any(0.0)

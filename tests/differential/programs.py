@@ -97,7 +97,6 @@ class Sock:
         self.mate = None
         self.pending = 0  # bytes on their way to it, at most
         self.small = False  # its buffers were made small
-        self.odd_peer = False  # connect() got some odd address
         self.stamped = False  # SO_TIMESTAMP was set
         self.shut = False  # shutdown() was called
         self.queue = []  # of a listener: who connected
@@ -354,7 +353,8 @@ class Generator(More):
                                2**31 - 1, 2**31, 2**32 + 5))  # fmt: skip
             if t and (t.pending or t.small):
                 self.drain(t)
-        if s.family == INET6 and ("." in to or to == "@2" or s.odd_peer):
+        plain = t and t.at and t.at.startswith("::1") and to != "-"
+        if s.family == INET6 and not plain:
             n = min(n, 65535)  # see refusal() in src/near/dgram.c
         if t:
             t.pending += n + 1300 if n < 70000 else 0
@@ -463,7 +463,6 @@ class Generator(More):
                 s.state, s.mate = "connected", s  # the two ends meet
         else:
             to = "@0" if self.chance(0.2) else self.odd_address()
-            s.odd_peer = True
             self.add(f"connect {s.name} {to} {self.wait()}")
             if s.kind == DGRAM:
                 s.mate = None
@@ -718,7 +717,7 @@ class Generator(More):
             self.send_message: 4, self.recv_message: 4, self.control: 1.5,
             self.gathered: 0.5, self.ioctl: 1.5, self.lookup: 0.2,
             self.multicast: 0.4, self.conflict: 0.4, self.dual: 0.4,
-            self.datagram_connect: 0.7, self.raw: 0.4,
+            self.datagram_connect: 0.7, self.raw: 0.4, self.urgent: 1,
         }  # fmt: skip
         if self.preload:
             steps |= {
