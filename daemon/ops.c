@@ -344,7 +344,8 @@ static void op_setsockopt(struct request *q) {
 
 static void op_getsockopt(struct request *q) {
     struct far_req_getsockopt req;
-    uint64_t val[FAR_REPLY_DATA_MAX / 8u];
+    // Zero: some options look at what is there.
+    uint64_t val[FAR_REPLY_DATA_MAX / 8u] = {0};
     memcpy(&req, q->payload, sizeof req);
     uint32_t size = req.size < sizeof val ? req.size : (uint32_t)sizeof val;
     int32_t r = opt_get(q->sock, req.level, req.opt, val, size);

@@ -9,12 +9,9 @@
 #include <netinet/udp.h>
 
 #include "daemon/gate.h"
+#include "daemon/host_options.h"
 #include "daemon/translate.h"
 #include "farsock/proto.h"
-
-#ifndef UDP_GRO
-    #define UDP_GRO 104
-#endif
 
 struct far_linger { // FAR_OPT_LINGER as it travels
     int32_t on;
@@ -66,14 +63,16 @@ static bool asks_for_ctl(int level, int name) {
     switch (level) {
         case SOL_SOCKET:
             return name == SO_TIMESTAMP || name == SO_TIMESTAMPNS ||
-                   name == SO_TIMESTAMPING;
+                   name == SO_TIMESTAMPING || name == SO_RXQ_OVFL;
         case IPPROTO_IP:
             return name == IP_PKTINFO || name == IP_RECVTTL ||
                    name == IP_RECVTOS || name == IP_RECVOPTS ||
-                   name == IP_RECVORIGDSTADDR;
+                   name == IP_RECVORIGDSTADDR || name == IP_RETOPTS ||
+                   name == IP_CHECKSUM || name == IP_RECVFRAGSIZE;
         case IPPROTO_IPV6:
             return name == IPV6_RECVPKTINFO || name == IPV6_RECVHOPLIMIT ||
-                   name == IPV6_RECVTCLASS;
+                   name == IPV6_RECVTCLASS || name == IPV6_FLOWINFO ||
+                   name == IPV6_RECVORIGDSTADDR || name == IPV6_RECVFRAGSIZE;
         case IPPROTO_UDP:
             return name == UDP_GRO;
         default:
@@ -92,6 +91,22 @@ static void note_inline(struct sock *s, const void *val, uint32_t len) {
         s->urg_inline = true;
         setsockopt(s->fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
     }
+}
+
+// Bytes; 0 if it has neither form: nothing that the kernel takes is so short.
+static uint32_t host_group(struct group_source_req *out, const void *val,
+    uint32_t len) {
+    struct far_group g = {0};
+    uint32_t without = (uint32_t)offsetof(struct far_group, source);
+    if (len != sizeof g && len != without) {
+        return 0;
+    }
+    memcpy(&g, val, len);
+    memset(out, 0, sizeof *out);
+    out->gsr_interface = g.interface;
+    host_addr(&g.group, &out->gsr_group);
+    host_addr(&g.source, &out->gsr_source);
+    return len == sizeof g ? sizeof *out : sizeof(struct group_req);
 }
 
 // What else changes when the kernel has taken an option.
@@ -146,6 +161,11 @@ int32_t opt_set(struct sock *s, int32_t level, int32_t opt, const void *val,
     }
     if (is_sol(level, opt, FAR_SO_RCVLOWAT)) {
         return set_rcvlowat(s, val, len);
+    }
+    struct group_source_req group;
+    if (kind == FAR_OPT_GROUP) {
+        len = host_group(&group, val, len);
+        val = len ? &group : val;
     }
     int refused = gate_option(s, host_level, host_name, val, len);
     if (refused) {

@@ -11,35 +11,12 @@
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 
+#include "daemon/host_options.h"
 #include "farsock/errors.h"
 #include "farsock/posix.h"
 #include "farsock/proto.h"
 
 // Newer kernels' options that this libc's headers may lack.
-#ifndef IP_LOCAL_PORT_RANGE
-    #define IP_LOCAL_PORT_RANGE 51
-#endif
-#ifndef TCP_NOTSENT_LOWAT
-    #define TCP_NOTSENT_LOWAT 25
-#endif
-#ifndef TCP_CC_INFO
-    #define TCP_CC_INFO 26
-#endif
-#ifndef IPV6_MULTICAST_ALL
-    #define IPV6_MULTICAST_ALL 29
-#endif
-#ifndef IPV6_UNICAST_IF
-    #define IPV6_UNICAST_IF 76
-#endif
-#ifndef TCP_FASTOPEN_CONNECT
-    #define TCP_FASTOPEN_CONNECT 30
-#endif
-#ifndef UDP_SEGMENT
-    #define UDP_SEGMENT 103
-#endif
-#ifndef UDP_GRO
-    #define UDP_GRO 104
-#endif
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -182,9 +159,14 @@ static const struct {
 
 int host_opt(int32_t level, int32_t opt, int *host_level, int *host_name,
     int *kind) {
+    // Those of groups are at both levels.
+    bool is_group = opt >= FAR_MCAST_JOIN_GROUP &&
+                    opt <= FAR_MCAST_LEAVE_SOURCE_GROUP &&
+                    level == FAR_IPPROTO_IPV6;
+    int32_t at = is_group ? FAR_IPPROTO_IP : level;
     for (size_t i = 0; i < COUNT(opts); i++) {
-        if (opts[i].level == level && opts[i].opt == opt) {
-            *host_level = opts[i].host_level;
+        if (opts[i].level == at && opts[i].opt == opt) {
+            *host_level = is_group ? IPPROTO_IPV6 : opts[i].host_level;
             *host_name = opts[i].host_opt;
             *kind = opts[i].kind;
             return 0;

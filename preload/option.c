@@ -80,7 +80,8 @@ EXPORT int setsockopt(int fd, int level, int opt, const void *val,
     // timeval and linger have the link's form on 64-bit Linux.
     _Static_assert(sizeof(struct timeval) == 16, "as far_opt_kind");
     call_begin(true);
-    int err = far_setsockopt(s->link->near, s->handle, level, opt, room, n);
+    int err =
+        far_posix_setsockopt(s->link->near, s->handle, level, opt, room, n);
     if (err >= 0) {
         note(s, level, opt, room);
     }

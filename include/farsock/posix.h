@@ -142,6 +142,11 @@ int32_t far_posix_sendmsg(struct far_link *l, int sock, const struct msghdr *m,
 int32_t far_posix_recvmsg(struct far_link *l, int sock, struct msghdr *m,
     uint32_t flags, uint64_t deadline_ns);
 
+// far_setsockopt() with the host's structures, where the link has others
+// (MCAST_JOIN_GROUP and its like).
+int far_posix_setsockopt(struct far_link *l, int sock, int level, int opt,
+    const void *val, size_t len);
+
 // far_ioctl() with the host's numbers and structures (int, ifreq, ifconf).
 int far_posix_ioctl(struct far_link *l, int sock, unsigned long request,
     void *arg);

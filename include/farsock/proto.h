@@ -98,6 +98,7 @@ enum far_opt_kind {
     FAR_OPT_MREQ6,   // group[16], i32 ifindex
     FAR_OPT_NAME,    // bytes, a name, no terminator needed
     FAR_OPT_BYTES,   // bytes in Linux's layout (tcp_info and the like)
+    FAR_OPT_GROUP,   // struct far_group, without its source where there is none
 };
 
 enum far_opt {

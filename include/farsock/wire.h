@@ -317,6 +317,13 @@ struct far_req_setsockopt { // followed by the value
     int32_t level;
     int32_t opt;
 };
+struct far_group {      // FAR_OPT_GROUP
+    uint32_t interface; // index, 0: any
+    uint32_t reserved;
+    struct far_addr group;
+    struct far_addr source;
+};
+_Static_assert(sizeof(struct far_group) == 72, "SPEC: group");
 struct far_req_getsockopt {
     int32_t level;
     int32_t opt;

@@ -252,7 +252,7 @@ int far_bsd_setsockopt(int fd, int level, int opt, const void *val,
         memcpy(room, far, sizeof far);
         n = sizeof far;
     }
-    return bsd_result(far_setsockopt(t.l, t.sock, level, opt, room, n));
+    return bsd_result(far_posix_setsockopt(t.l, t.sock, level, opt, room, n));
 }
 
 int far_bsd_getsockopt(int fd, int level, int opt, void *val, socklen_t *len) {

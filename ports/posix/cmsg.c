@@ -11,6 +11,24 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
+#ifndef SO_TXTIME
+    #define SO_TXTIME 61
+#endif
+#ifndef IP_CHECKSUM
+    #define IP_CHECKSUM 23
+#endif
+#ifndef IP_RECVFRAGSIZE
+    #define IP_RECVFRAGSIZE 25
+#endif
+#ifndef IPV6_ORIGDSTADDR
+    #define IPV6_ORIGDSTADDR 74
+#endif
+#ifndef IPV6_RECVFRAGSIZE
+    #define IPV6_RECVFRAGSIZE 77
+#endif
+#ifndef IPV6_FLOWINFO
+    #define IPV6_FLOWINFO 11
+#endif
 #ifndef UDP_SEGMENT
     #define UDP_SEGMENT 103
 #endif

@@ -44,7 +44,9 @@ NEVER_SET = {
     "SO_MAX_PACING_RATE",  # bytes a second
     "TCP_USER_TIMEOUT",  # ends connections by timers
     "TCP_MAXSEG", "TCP_WINDOW_CLAMP",  # change what fits
-    "SO_RCVBUFFORCE", "SO_SNDBUFFORCE",
+    "SO_RCVBUFFORCE", "SO_SNDBUFFORCE", "SO_RESERVE_MEM", "SO_BUF_LOCK",
+    "SO_BUSY_POLL", "SO_PREFER_BUSY_POLL", "SO_BUSY_POLL_BUDGET",  # a wait's time
+    "TCP_TX_DELAY", "TCP_RTO_MAX_MS", "TCP_RTO_MIN_US", "TCP_DELACK_MAX_US",
     "IP_RECVERR", "IPV6_RECVERR", "SO_TIMESTAMPING",  # queues that nobody reads here
 }  # fmt: skip
 SET_BACK = {"TCP_NODELAY": 1, "TCP_CORK": 0, "UDP_CORK": 0, "SO_RCVLOWAT": 1,
@@ -53,6 +55,8 @@ SET_BACK = {"TCP_NODELAY": 1, "TCP_CORK": 0, "UDP_CORK": 0, "SO_RCVLOWAT": 1,
 # How many bytes of a value are compared, where not all of them: the rest is
 # clocks, or tells how the kernel adapted to the traffic's timing.
 SHOWN = {"TCP_INFO": 1, "TCP_QUICKACK": 0, "SO_INCOMING_CPU": 0, "TCP_TIMESTAMP": 0,
+         "SO_COOKIE": 0, "SO_MEMINFO": 0, "SO_NETNS_COOKIE": 0, "SO_INCOMING_NAPI_ID": 0,
+         "IP_PROTOCOL": 0,
          "TCP_CC_INFO": 0, "TCP_SAVED_SYN": 0}  # fmt: skip
 ADAPTED = {"SO_SNDBUF", "SO_RCVBUF", "TCP_MAXSEG", "TCP_WINDOW_CLAMP"}
 

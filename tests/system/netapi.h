@@ -379,7 +379,7 @@ static int over_getpeername(int s, struct far_addr *addr) {
 }
 
 static int over_setopt(int s, int level, int opt, const void *val, size_t len) {
-    return far_setsockopt(the_link(), s, level, opt, val, len);
+    return far_posix_setsockopt(the_link(), s, level, opt, val, len);
 }
 
 static int over_getopt(int s, int level, int opt, void *val, size_t *len) {

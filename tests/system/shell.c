@@ -589,6 +589,20 @@ static void call_setopt(struct call *c) {
         "");
 }
 
+// NAME LEVEL OPTION INTERFACE GROUP [SOURCE]: a struct group_req, or one with a
+// source.
+static void call_mcast(struct call *c) {
+    struct group_source_req r = {.gsr_interface = (uint32_t)number(c, 4)};
+    struct far_addr group = net_addr(word(c, 5), 0);
+    struct far_addr source = net_addr(word(c, 6), 0);
+    native_from_far(&r.gsr_group, &group);
+    native_from_far(&r.gsr_source, &source);
+    answer(c,
+        net->setopt(sock(c)->sock, number(c, 2), number(c, 3), &r,
+            word(c, 6)[0] ? sizeof r : sizeof(struct group_req)),
+        "");
+}
+
 static void call_getopt(struct call *c) {
     int32_t val[64] = {0};
     size_t len = sizeof val;
@@ -698,6 +712,7 @@ static const struct {
     {"getpeername", call_getpeername},
     {"setopt", call_setopt},
     {"getopt", call_getopt},
+    {"mcast", call_mcast},
     {"poll", call_poll},
     {"pollmany", call_pollmany},
     {"lookup", call_lookup},
