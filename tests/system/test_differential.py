@@ -64,6 +64,12 @@ def fresh_seeds():
 
 
 @test
+def bugs_to_plant():
+    """Each of planted/bugs is about a line that is there."""
+    differential("--check", program=PLANTED)
+
+
+@test
 def planted_bugs():
     """Bugs that were put in are found."""
     if not FULL or SANITIZED:
