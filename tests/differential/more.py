@@ -7,7 +7,7 @@ import struct
 
 STREAM, DGRAM, RAW = 1, 2, 3
 INET, INET6 = 2, 10
-OOB, PEEK, TRUNC, WAITALL, MORE = 0x1, 0x2, 0x20, 0x100, 0x8000
+OOB, PEEK, TRUNC, WAITALL, ERRQUEUE, MORE = 0x1, 0x2, 0x20, 0x100, 0x2000, 0x8000
 SOL_IP, SOL_IPV6 = 0, 41
 NONBLOCK_TYPE, CLOEXEC_TYPE = 0x800, 0x80000
 FIONREAD, SIOCOUTQ, SIOCATMARK = 0x541B, 0x5411, 0x8905
@@ -161,6 +161,32 @@ class More:
         if self.chance(0.2):
             self.shutdown()
         self.drain(s)
+
+    def error_queue(self):
+        """What ICMP says of datagrams, in detail (IP_RECVERR)."""
+        family = self.r.choice((INET, INET6))
+        s = self.make(False, family, DGRAM)
+        s.state = "odd"
+        name, to = s.name, f"{'127.0.0.1' if family == INET else '::1'}/P11"
+        option = "0 11" if family == INET else "41 25"
+        self.add(f"setopt {name} {option} {i32(1)}")
+        if connected := self.chance(0.5):
+            self.add(f"connect {name} {to} nowait")
+        for _ in range(self.r.randint(1, 2)):
+            n = self.r.choice((0, 1, 100, 1000, self.r.randint(0, 1400)))
+            self.add(f"send {name} {n} 0 {'-' if connected and self.chance(0.5) else to} nowait")
+            steps = [f"poll 0 {name}:{self.events():#x}", f"getopt {name} 1 4 4", f"drain {name}",
+                     f"recv {name} 100 0 nowait", f"ioctl {name} {FIONREAD:#x}"]  # fmt: skip
+            steps += [f"recvmsg {name} {self.pieces(size)} {ERRQUEUE | flags:#x} {room} nowait"
+                      for size, flags, room in ((1500, 0, 300), (0, 0, 300), (10, 0, 300),
+                                                (1500, PEEK, 300), (10, TRUNC, 40), (1500, 0, 0))]  # fmt: skip
+            for _ in range(self.r.randint(1, 5)):
+                self.add(self.r.choice(steps))
+        for _ in range(2):
+            self.add(f"recvmsg {name} 100 {ERRQUEUE:#x} 300 nowait")
+        if self.chance(0.5):
+            self.add(f"setopt {name} {option} {i32(0)}")  # empties the queue
+            self.add(f"poll 0 {name}:0x2007")
 
     def ioctl(self):
         s = self.any(0.0)

@@ -721,7 +721,7 @@ class Generator(More):
             self.send_message: 4, self.recv_message: 4, self.control: 1.5,
             self.gathered: 0.5, self.ioctl: 1.5, self.lookup: 0.2,
             self.multicast: 0.4, self.conflict: 0.4, self.dual: 0.4,
-            self.datagram_connect: 0.7, self.raw: 0.4, self.urgent: 1,
+            self.datagram_connect: 0.7, self.raw: 0.4, self.urgent: 1, self.error_queue: 0.7,
         }  # fmt: skip
         if self.preload:
             steps |= {
