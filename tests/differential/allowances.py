@@ -39,11 +39,11 @@ def refused_before_pending(_program, words, native, far):
     """docs/differences.md: a datagram to a destination that cannot be reached,
     or with control data that is wrong, while an error is pending: Linux says the
     former, a link the latter."""
-    with_ctl = words[0] == "sendmsg" and words[5] != "-"
-    refusals = ("ENETUNREACH", "EACCES", "EAFNOSUPPORT", "EMSGSIZE")
-    return (
-        words[0].startswith("send") or words[:2] == ["length", "sendto"]
-    ) and far == "ECONNREFUSED" and (native in refusals or (with_ctl and native == "EINVAL"))
+    refusals = ["ENETUNREACH", "EACCES", "EAFNOSUPPORT", "EMSGSIZE"]
+    if words[0] == "sendmsg" and words[5] != "-":
+        refusals += ["EINVAL", "ENODEV", "EADDRNOTAVAIL"]
+    sends = words[0].startswith("send") or words[:2] == ["length", "sendto"]
+    return sends and far == "ECONNREFUSED" and native in refusals
 
 
 def faulty_datagram(program, words, native, far):

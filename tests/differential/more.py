@@ -378,7 +378,7 @@ class More:
             self.close(s if self.chance(0.5) else new)
         for _ in range(2):
             self.add(self.r.choice((f"getsockname {new.name}", f"recv {new.name} 100 0 nowait",
-                                    f"poll 0 {s.name}:0x2007 {new.name}:0x2007")))  # fmt: skip
+                                    f"poll 0 {s.name}:0x2003 {new.name}:0x2003")))  # fmt: skip
 
     def read_write(self):
         s = self.any(0.0)
@@ -419,11 +419,12 @@ class More:
         words = []
         for s in self.group():
             extra = self.r.choice((0, 0, 0, 1 << 31, 1 << 30))
-            words.append(f"{s.name}:{self.events() | extra:#x}")
+            words.append(f"{s.name}:{self.events(s) | extra:#x}")
         self.add("epoll " + " ".join(words))
 
     def select(self):
-        self.add("select " + " ".join(s.name for s in self.group() if s.state != "closed"))
+        self.add("select " + " ".join(s.name for s in self.group()
+                                      if s.state != "closed" and not s.small))  # fmt: skip
 
     def address_length(self):
         s = self.any(0.0)

@@ -164,10 +164,14 @@ class Generator(More):
         n = self.r.choice(edges) if self.chance(0.5) else self.r.randint(1, 5000)
         return max(0, min(n, most))
 
-    def events(self):
+    def events(self, s=None):
+        """Not whether a stream has room whose buffer was made small."""
+        some = (IN, PRI, OUT, RDHUP, ERR, HUP)
         if self.chance(0.6):
-            return IN | OUT | RDHUP | PRI
-        return sum(b for b in (IN, PRI, OUT, RDHUP, ERR, HUP) if self.chance(0.5))
+            bits = IN | OUT | RDHUP | PRI
+        else:
+            bits = sum(b for b in some if self.chance(0.5))
+        return bits & ~OUT if s and s.small and s.kind == STREAM else bits
 
     # --- Sockets ---
 
@@ -415,7 +419,7 @@ class Generator(More):
         group = [t for t in self.socks if t.is_peer == s.is_peer]
         group = self.r.sample(group, min(len(group), self.r.randint(1, 4)))
         timeout = self.r.choice((0, 0, 0, 0, 5))
-        words = " ".join(f"{t.name}:{self.events():#x}" for t in {s: 0, **dict.fromkeys(group)})
+        words = " ".join(f"{t.name}:{self.events(t):#x}" for t in {s: 0, **dict.fromkeys(group)})
         self.add(f"poll {timeout} {words}")
 
     def names(self):
