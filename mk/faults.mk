@@ -5,18 +5,25 @@ SWEEP_SRC := $(wildcard tests/sweep/*.c)
 SWEEP := $(B)/test/sweep
 SOAK_SRC := $(wildcard tests/soak/*.c) tests/sweep/far.c
 SOAK := $(B)/test/soak
+LIVES_SRC := $(wildcard tests/lives/*.c)
+LIVES := $(B)/test/lives
 # Linted in the plain build, where the layer is not linked.
-FAULTS_SRC := $(sort $(SWEEP_SRC) $(SOAK_SRC)) $(wildcard ports/faulty/*.c)
+FAULTS_SRC := $(sort $(SWEEP_SRC) $(SOAK_SRC) $(LIVES_SRC)) $(wildcard ports/faulty/*.c)
 
 .PHONY: faults-build sweep soak
 
 ifneq ($(FAULTS),)
-faults-build: $(FARSOCKD) $(SWEEP) $(SOAK)
+faults-build: $(FARSOCKD) $(SWEEP) $(SOAK) $(LIVES)
 
 $(SWEEP): $(call obj,$(SWEEP_SRC)) $(LIB) $(B)/obj/sources
 	$(link)
 
 $(SOAK): $(call obj,$(SOAK_SRC)) $(LIB) $(B)/obj/sources
+	$(link)
+
+$(LIVES): LIBS = $(INIH_LIBS) $(SECCOMP_LIBS)
+$(LIVES): $(call obj,$(LIVES_SRC)) $(filter-out %/main.o,$(DAEMON_OBJ)) $(LIB) \
+    $(B)/obj/sources
 	$(link)
 
 else

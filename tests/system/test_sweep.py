@@ -23,23 +23,27 @@ CALL = os.environ.get("FARSOCK_CALL")  # one alone
 harness.CASE_S = 2400 if FULL else 300
 
 
-def sweep(*args):
-    """Run it; its lines."""
-    program = FAULTY / "test/sweep"
+def run(name, *args):
+    """A program of the build with faults; its lines."""
+    program = FAULTY / "test" / name
     if not program.exists():
         skip(f"{program.relative_to(TOP)} is not built")
-    with tempfile.TemporaryDirectory(prefix="farsock-sweep-") as folder:
-        with Namespace(loopback=True).inside():
-            done = subprocess.run(
-                [program, FAULTY / "bin/farsockd", Path(folder) / "link", *args],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-            )
+    with Namespace(loopback=True).inside():
+        done = subprocess.run(
+            [program, *args],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
     diagnose("\n".join(line.removeprefix("# ") for line in done.stdout.splitlines()))
     if done.returncode:
-        raise Failed(f"sweep {' '.join(args)} ended with {done.returncode}")
+        raise Failed(f"{name} {' '.join(map(str, args))} ended with {done.returncode}")
+
+
+def sweep(*args):
+    with tempfile.TemporaryDirectory(prefix="farsock-sweep-") as folder:
+        run("sweep", FAULTY / "bin/farsockd", Path(folder) / "link", *args)
 
 
 @test
@@ -55,6 +59,12 @@ def killed_anywhere():
 def doorbells_wrong():
     """Doorbells that ring twice, late, early or 1000 times, or get lost."""
     sweep("bells" if FULL and not SANITIZED else f"bells{SECONDS // 2}", SEED)
+
+
+@test
+def reborn_in_fixed_memory():
+    """Memory that stays: either side, or both, killed at each step and reborn."""
+    run("lives", "all" if FULL else "5", SEED)
 
 
 if __name__ == "__main__":
