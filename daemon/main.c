@@ -22,6 +22,7 @@
 #include "daemon/reload.h"
 #include "daemon/sandbox.h"
 #include "daemon/place.h"
+#include "ports/posix/map.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -232,6 +233,7 @@ static int begin(struct server *v, char *reason, size_t len) {
         return -1;
     }
     bool ready = make_signals(&v->signals) >= 0;
+    far_map_prepare();
     if (ready && drop_rights(&v->config, reason, len) < 0) {
         return -1;
     }

@@ -165,7 +165,7 @@ void nc_fetch(struct nc_region *r, size_t at) {
 
 static void clean_line(struct nc_region *r, size_t at) {
     uint8_t bytes[LINE_MAX_BYTES];
-    r->hot_own[nc_random(HOT)] = is_own(r, at) ? at - r->own_from : 0;
+    r->hot_own[nc_random(HOT)] = at;
     if (!is_dirty(r, at, bytes)) {
         return;
     }
@@ -230,8 +230,9 @@ static _Thread_local struct {
 } ahead;
 
 static bool reads_bytes(unsigned at) {
-    return at == FAR_AT_RING_GET || at == FAR_AT_RECV_PEEK ||
-           at == FAR_AT_FAR_SEND || at == FAR_AT_FAR_DGRAM_SEND;
+    return at == FAR_AT_RING_GET || at == FAR_AT_IOV_GET ||
+           at == FAR_AT_RECV_PEEK || at == FAR_AT_FAR_SEND ||
+           at == FAR_AT_FAR_DGRAM_SEND;
 }
 
 static bool is_known(const struct nc_region *r) {
@@ -262,12 +263,7 @@ static void look_ahead(void) {
     }
     ahead.clock = clock_of_fetches;
     if (ahead.count > 0) {
-        uint32_t n = nc_random(4) ? nc_random(500) : nc_random(20000);
-        pthread_mutex_unlock(&nc_lock);
-        for (uint32_t i = 0; i < n; i++) {
-            atomic_signal_fence(memory_order_seq_cst);
-        }
-        pthread_mutex_lock(&nc_lock);
+        nc_pause(nc_random(4) ? 500 : 20000);
     }
 }
 
@@ -335,12 +331,26 @@ static void forget_ahead(void) {
     ahead.count = 0;
 }
 
+// One of this thread's, whichever: they arrive in any order.
+static struct posted *some_posted_here(void) {
+    uint32_t seen = 0;
+    struct posted *found = NULL;
+    for (uint32_t i = 0; i < posted_count; i++) {
+        if (pthread_equal(posted[i].thread, pthread_self()) &&
+            nc_random(++seen) == 0) {
+            found = &posted[i];
+        }
+    }
+    return found;
+}
+
 static void drain(void) {
     pthread_mutex_lock(&nc_lock);
     nc_noise();
-    for (uint32_t i = posted_count; i-- > 0;) {
-        if (pthread_equal(posted[i].thread, pthread_self())) {
-            complete(&posted[i]);
+    for (struct posted *p; (p = some_posted_here()) != NULL;) {
+        complete(p);
+        if (nc_random(4) == 0) {
+            nc_pause(20000);
         }
     }
     pthread_mutex_unlock(&nc_lock);

@@ -19,6 +19,7 @@
 // one is fetched anew, a posted CLEAN completes. What neither moves stays old.
 
 #define LINE_MAX_BYTES 128u
+#define NOWHERE        SIZE_MAX
 #define OMIT_NONE      0xffffffffu
 #define HOT            64u // lines of late: where noise does most harm
 
@@ -67,8 +68,10 @@ void nc_forget_posted(void);
 
 // --- noise.c ---
 uint32_t nc_random(uint32_t below); // under nc_lock
-void nc_noise(void);                // under nc_lock, at each hook
-void nc_start_thread(void);         // the first time only; under nc_lock
-void nc_stir(void);                 // something is posted; under nc_lock
+// Time passes, with nc_lock open.
+void nc_pause(uint32_t most);
+void nc_noise(void);        // under nc_lock, at each hook
+void nc_start_thread(void); // the first time only; under nc_lock
+void nc_stir(void);         // something is posted; under nc_lock
 
 #endif

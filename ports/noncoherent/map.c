@@ -96,9 +96,16 @@ static void begin(void) {
     pthread_atfork(NULL, NULL, after_fork_in_child);
 }
 
-void *far_map(int memfd, size_t bytes, size_t far_at, bool near) {
+void far_map_prepare(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, begin);
+    pthread_mutex_lock(&nc_lock);
+    nc_start_thread();
+    pthread_mutex_unlock(&nc_lock);
+}
+
+void *far_map(int memfd, size_t bytes, size_t far_at, bool near) {
+    far_map_prepare();
     struct nc_region *r = calloc(1, sizeof *r);
     if (!r) {
         return NULL;
@@ -109,6 +116,9 @@ void *far_map(int memfd, size_t bytes, size_t far_at, bool near) {
         free_region(r);
         errno = saved;
         return NULL;
+    }
+    for (size_t i = 0; i < HOT; i++) {
+        r->hot_own[i] = r->hot_peer[i] = NOWHERE;
     }
     r->own_from = near ? 0 : far_at;
     r->own_to = near ? far_at : bytes;
@@ -121,7 +131,6 @@ void *far_map(int memfd, size_t bytes, size_t far_at, bool near) {
     pthread_mutex_lock(&nc_lock);
     r->next = nc_regions;
     nc_regions = r;
-    nc_start_thread();
     pthread_mutex_unlock(&nc_lock);
     return r->view;
 }

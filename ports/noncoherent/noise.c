@@ -45,10 +45,23 @@ static struct nc_region *some_region(void) {
 }
 
 static void touch_one(struct nc_region *r) {
-    if (nc_random(4)) {
-        nc_evict(r, r->own_from + r->hot_own[nc_random(HOT)]);
-    } else {
-        nc_fetch(r, r->hot_peer[nc_random(HOT)]);
+    size_t own = r->hot_own[nc_random(HOT)];
+    size_t peer = r->hot_peer[nc_random(HOT)];
+    if (nc_random(4) && own != NOWHERE) {
+        nc_evict(r, own);
+    } else if (peer != NOWHERE) {
+        nc_fetch(r, peer);
+    }
+}
+
+void nc_pause(uint32_t most) {
+    uint32_t turns = nc_random(most);
+    if (nc_options.inlined) {
+        pthread_mutex_unlock(&nc_lock);
+        for (uint32_t i = 0; i < turns; i++) {
+            atomic_signal_fence(memory_order_seq_cst);
+        }
+        pthread_mutex_lock(&nc_lock);
     }
 }
 
@@ -64,12 +77,7 @@ void nc_noise(void) {
         touch_one(nc_regions);
     } else if (n < 16) {
         // Time passes: what is posted stays so a little longer.
-        uint32_t turns = nc_random(n == 12 ? 100000 : 5000);
-        pthread_mutex_unlock(&nc_lock);
-        for (uint32_t i = 0; i < turns; i++) {
-            atomic_signal_fence(memory_order_seq_cst);
-        }
-        pthread_mutex_lock(&nc_lock);
+        nc_pause(n == 12 ? 100000 : 5000);
     }
 }
 

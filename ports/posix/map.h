@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+// Call once before rights are given up that a mapping might need later.
+void far_map_prepare(void);
+
 // Bytes of the file behind a region of that many bytes.
 size_t far_map_file_bytes(size_t bytes);
 

@@ -64,7 +64,7 @@ static bool put(struct far_link *l, uint32_t slot, uint32_t pos,
         (n > first && !copy(l, ring, src + first, n - first))) {
         return false;
     }
-    far_ring_clean(FAR_AT_RING_PUT, ring, size, pos, n);
+    far_ring_clean(FAR_AT_IOV_PUT, ring, size, pos, n);
     return true;
 }
 
@@ -77,7 +77,7 @@ static bool get(struct far_link *l, uint32_t slot, uint32_t pos, uint8_t *dst,
         return true;
     }
     uint32_t first = far_ring_span(size, pos, n);
-    far_ring_inv(FAR_AT_RING_GET, ring, size, pos, n);
+    far_ring_inv(FAR_AT_IOV_GET, ring, size, pos, n);
     return copy(l, dst, ring + (pos & (size - 1u)), first) &&
            (n == first || copy(l, dst + first, ring, n - first));
 }

@@ -216,6 +216,30 @@ static void bulk(void) {
     same("bulk", len);
 }
 
+static void dawdle(void) {
+    uint32_t n = next() % 16u ? next() % 600u : next() % 20000u;
+    while (n-- > 0) {
+        atomic_signal_fence(memory_order_seq_cst);
+    }
+}
+
+// Hand-shakes as fast as they go, at random distances: one byte or a few,
+// either way, and somebody waits for the last of them.
+static void hammer(void) {
+    for (int i = 0; i < 100; i++) {
+        struct pair q = i % 2 ? (struct pair){p.b, p.a} : p;
+        uint32_t count = 1u + next() % 3u;
+        fill(out, count);
+        for (uint32_t k = 0; k < count; k++) {
+            dawdle();
+            put(q.a, out + k, 1);
+        }
+        dawdle();
+        get(q.b, in, count, true);
+        same("hammer", count);
+    }
+}
+
 // Fills both rings and the kernel, then empties them: room is waited for.
 static void full(void) {
     static uint32_t sent_at;
@@ -484,6 +508,7 @@ static const struct part {
     {"ping", begin_pair, ping, false},
     {"drip", begin_pair, drip, false},
     {"bulk", begin_pair, bulk, false},
+    {"hammer", begin_pair, hammer, false},
     {"full", begin_pair, full, false},
     {"zerocopy", begin_pair, zerocopy, false},
     {"dgram", begin_dgram, dgram, false},
@@ -507,6 +532,13 @@ static void run(const struct part *part) {
         rounds++;
     } while (!part->once && far_posix_now() < until);
     printf("ok %u\n", rounds);
+    struct far_counters near;
+    struct far_counters far;
+    if (l) {
+        far_link_counters(l, &near, &far);
+        printf("rescues %u %u, doorbells %u %u\n", near.rescues, far.rescues,
+            near.doorbells, far.doorbells);
+    }
 }
 
 int main(int argc, char **argv) {

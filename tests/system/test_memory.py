@@ -43,7 +43,7 @@ from linkup import LAYOUT, Near
 SECONDS = 20 if FULL else 2
 LIMIT_S = 20  # for a place that is left out
 OFTEN = ("drip", "life", "ping", "bulk", "full")
-PARTS = ("ping", "drip", "bulk", "full", "zerocopy", "dgram", "life", "join",
+PARTS = ("ping", "drip", "bulk", "full", "hammer", "zerocopy", "dgram", "life", "join",
          "lookup", "mark", "init")  # fmt: skip
 BASES = ("0", "0xffff8000")
 SOCKET = 4
@@ -157,7 +157,7 @@ def play_raw(far_env):
 def run_fixed(env):
     """daemon/fixed_test.c, whose two sides are threads of one process."""
     try:
-        done = subprocess.run([BUILD / "test/daemon_fixed_test"], env={**os.environ, **options(), **env},
+        done = subprocess.run([BUILD / "test/daemon_fixed_test"], env={**os.environ, **options("noise=inline"), **env},
             capture_output=True, text=True, timeout=12, check=False)  # fmt: skip
     except subprocess.TimeoutExpired:
         return "it hangs"
@@ -312,6 +312,10 @@ def every_place_is_needed():
     todo = proofs_by_running()
     if not FULL:
         todo = todo[commit() % 3 :: 3]
+    # Else everything would be noticed.
+    for part in sorted({part for _, _, part in todo} - {"fixed", "raw"}):
+        wrong = play(part, {}, {}, "1", BASES[1], "15")
+        check(wrong is None, f"{part} fails with every place: {wrong}")
     found = in_pairs(without, todo)
     for (place, side, _), wrong in zip(todo, found):
         print(f"# {place.name} ({side}): {wrong}", flush=True)
