@@ -173,6 +173,19 @@ def check_manual(page, help_text):
 
 
 @test
+def manual_of_functions():
+    """Every function of farsock.h and posix.h has a page."""
+    pages = "".join(p.read_text("utf-8") for p in (TOP / "docs/man").glob("*.3"))
+    named = set(re.findall(r"^\.Nm (far_\w+)", pages, re.M))
+    for header in ("farsock.h", "posix.h"):
+        text = (TOP / "include/farsock" / header).read_text("utf-8")
+        there = re.findall(r"^(?:struct )?\w+[ *]+(far_\w+)\(", text, re.M)
+        check(len(there) > 10, header)
+        missing = [f for f in there if f not in named]
+        check(not missing, header, *missing)
+
+
+@test
 def manual_of_farsockd():
     """farsockd(8) has every option of farsockd --help."""
     status, out, err = run(FARSOCKD, "--help")

@@ -283,6 +283,19 @@ def times_of_streams(w, sh):
 
 
 @both
+def flags_of_streams(w, sh):
+    """Flags that mean nothing to a stream."""
+    peer = connected(w, sh)
+    for flags in ("dontroute", "confirm", "eor", "dontroute confirm eor"):
+        wants(sh, f"send c hello {flags}", "5")
+        assert peer.recv(10) == b"hello"
+        wants(sh, f"sendmsg c he,llo {flags}", "5")
+        assert peer.recv(10) == b"hello"
+        peer.sendall(b"x")
+        wants(sh, f"recv c 1 {flags}", "1 x")
+
+
+@both
 def ignored_control(w, sh):
     """Control data that a socket lets pass, and what it refuses."""
     peer = connected(w, sh)

@@ -1,0 +1,133 @@
+#!/usr/bin/python3
+# Rows of docs/differences.md that no other test holds.
+# SPDX-License-Identifier: MIT
+
+import textwrap
+
+from harness import FARSOCK, IN, MICROPYTHON, SANITIZED, Far, check, check_equal, main
+from harness import skip, test, until
+from oracle import PORT, connected, wants
+
+PYTHON = "/usr/bin/python3"
+WAIT = 10000
+
+
+@test
+def low_water_of_half_the_ring():
+    """SO_RCVLOWAT above half of the rx ring waits for half of it."""
+    with Far() as far:
+        sh = far.shell("far:0:4096")
+        peer = connected(far, sh)
+        wants(sh, "setopt c 1 18 4000", "0")
+        peer.sendall(b"x" * 2047)
+        until("it is there", lambda: sh.ask("ioctl c 0x541b") == "0 2047")
+        wants(sh, f"poll c {IN} 0", "0 0x0")
+        peer.sendall(b"x")
+        wants(sh, f"poll c {IN} {WAIT}", "1 0x1")
+        check(sh.ask("recv c 4000").startswith("2048 "))
+
+
+@test
+def control_data_of_earlier_datagrams():
+    """An option that asks for control data has no effect on what had arrived."""
+    with Far() as far:
+        sh = far.shell()
+        sh("socket r 2 2")
+        wants(sh, f"bind r 127.0.0.1 {PORT}", "0")
+        s = far.net.udp()
+        s.sendto(b"early", ("127.0.0.1", PORT))
+        wants(sh, f"poll r {IN} {WAIT}", "1 0x1")
+        wants(sh, "setopt r 0 12 1", "0")
+        s.sendto(b"late", ("127.0.0.1", PORT))
+        check("ctl 0" in sh.ask("recvmsg r 10"))
+        check("0/2:40000000" in sh.ask("recvmsg r 10"))
+
+
+@test
+def long_entries_of_the_error_queue():
+    """Of an error queue's entry at most 2048 bytes are quoted."""
+    with Far() as far:
+        sh = far.shell()
+        far.net.udp(PORT)
+        sh("socket s 2 2")
+        wants(sh, "setopt s 1 37 18", "0")  # a time for what is sent
+        wants(sh, f"sendto s #3000 127.0.0.1 {PORT}", "3000")
+        wants(sh, f"poll s 0 {WAIT}", "1 0x8")
+        got = sh.ask("recvmsg s 4000 errqueue").split()
+        check_equal((got[0], got[4]), ("2048", "0x2020"), got)
+
+
+def under_run(far, script):
+    text = textwrap.dedent(script)
+    return far.near(FARSOCK, "run", "--", PYTHON, "-c", text).end()
+
+
+@test
+def much_control_data():
+    """More than 512 bytes of control data are refused; natively they go."""
+    if SANITIZED:
+        skip("a sanitizer's run time must be loaded first")
+    script = f"""
+    import errno, socket
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for n in 32, 33:
+        items = [(0, 1, (16).to_bytes(4, "little"))] * n
+        try:
+            print(s.sendmsg([b"x"], items, 0, ("127.0.0.1", {PORT})))
+        except OSError as e:
+            print(errno.errorcode[e.errno])
+    """
+    with Far() as far:
+        far.net.udp(PORT)
+        native = far.native(PYTHON, "-c", textwrap.dedent(script)).end()
+        check_equal(native, ["1", "1"])
+        check_equal(under_run(far, script), ["1", "ENOBUFS"])
+
+
+@test
+def no_statistics():
+    """getifaddrs() has no statistics."""
+    if SANITIZED:
+        skip("a sanitizer's run time must be loaded first")
+    script = """
+    import ctypes
+    P = ctypes.c_void_p
+    class I(ctypes.Structure):
+        pass
+    I._fields_ = [("next", ctypes.POINTER(I)), ("name", ctypes.c_char_p),
+                  ("flags", ctypes.c_uint), ("addr", P), ("mask", P), ("other", P),
+                  ("data", P)]
+    first = ctypes.POINTER(I)()
+    print(ctypes.CDLL(None).getifaddrs(ctypes.byref(first)))
+    some = False
+    while first:
+        some = some or bool(first.contents.data)
+        first = first.contents.next
+    print(some)
+    """
+    with Far() as far:
+        native = far.native(PYTHON, "-c", textwrap.dedent(script)).end()
+        check_equal(native, ["0", "True"])
+        check_equal(under_run(far, script), ["0", "False"])
+
+
+@test
+def modules_that_are_not_built():
+    """This MicroPython has neither ffi nor btree."""
+    if not MICROPYTHON.exists():
+        skip("no MicroPython here")
+    with Far() as far:
+        script = far.dir / "modules.py"
+        script.write_text(
+            "for name in 'socket', 'ffi', 'btree':\n"
+            "    try:\n"
+            "        __import__(name)\n"
+            "        print(name)\n"
+            "    except ImportError:\n"
+            "        print('no', name)\n"
+        )
+        check_equal(far.near(MICROPYTHON, script).end(), ["socket", "no ffi", "no btree"])
+
+
+if __name__ == "__main__":
+    main()
