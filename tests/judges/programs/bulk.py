@@ -44,10 +44,10 @@ def iperf3_udp(st):
     return lose_little(st, [("-b", "5M", "-l", "1000", *o) for o in options])
 
 
-@case("iperf3", moves=20 << 20)
+@case("iperf3", moves=2 << 20)
 def iperf3_udp_fast(st):
-    """iperf3: UDP at 100 Mbit/s loses no more than natively"""
-    return lose_little(st, [("-b", "100M", "-l", "1400")])
+    """iperf3: UDP at 20 Mbit/s loses no more than natively"""
+    return lose_little(st, [("-b", "20M", "-l", "1400")])
 
 
 def lose_little(st, all_options):
@@ -65,7 +65,7 @@ def lose_little(st, all_options):
                 break
             end = iperf3(st, *options, "-p", str(PORT + 1), client=st.native)["sum"]
             beside.append(end["lost_percent"])
-        expect(min(lost) < max([0, *beside]) + 1, True, f"{lost} % lost, natively {beside}")
+        expect(min(lost) < max([0, *beside]) + 2, True, f"{lost} % lost, natively {beside}")
     return "as natively"
 
 

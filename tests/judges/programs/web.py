@@ -146,13 +146,13 @@ def ab(st):
     return re.findall(wanted, out)
 
 
-@case("nginx", "wrk", moves=1 << 20)
+@case("nginx", "wrk", moves=100 << 10)
 def wrk(st):
     """wrk keeps 50 connections to nginx busy"""
     nginx(st, 2)
     out = st.client("wrk", "-t2", "-c50", "-d2s", f"{URL}/small9")
     served = int(re.search(r"(\d+) requests in", out)[1])
-    expect(served > 100, True, f"{served} requests")
+    expect(served >= 50, True, f"{served} requests")
     return re.findall(r"Socket errors.*|Non-2xx.*", out)
 
 
