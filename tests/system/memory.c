@@ -375,6 +375,21 @@ static void lookup(void) {
     must("close", far_close(l, s, soon()));
 }
 
+// Far's counters are today's.
+static void counts(void) {
+    struct far_counters near;
+    struct far_counters far;
+    uint64_t lost = far_posix_now() + lost_ns / 4u;
+    ping();
+    do {
+        far_link_counters(l, &near, &far);
+        if (far_posix_now() > lost) {
+            fail("far's counters", (long)far.wakeups, (long)far.kicks);
+        }
+        usleep(100);
+    } while (far.wakeups == 0);
+}
+
 // A mark changes when bytes come, without a wait that would look.
 static void mark(void) {
     uint32_t before = far_mark(l, p.b, false);
@@ -515,6 +530,7 @@ static const struct part {
     {"life", begin_life, life, false},
     {"join", NULL, join, false},
     {"lookup", NULL, lookup, false},
+    {"count", begin_pair, counts, false},
     {"mark", begin_pair, mark, false},
     {"init", NULL, init, true},
     {"show", NULL, show, true},

@@ -44,7 +44,7 @@ SECONDS = 20 if FULL else 2
 LIMIT_S = 20  # for a place that is left out
 OFTEN = ("drip", "life", "ping", "bulk", "full")
 PARTS = ("ping", "drip", "bulk", "full", "hammer", "zerocopy", "dgram", "life", "join",
-         "lookup", "mark", "init")  # fmt: skip
+         "lookup", "count", "mark", "init")  # fmt: skip
 BASES = ("0", "0xffff8000")
 SOCKET = 4
 KICKS, RX_USED = 11, 13  # columns of farsock dump
@@ -100,7 +100,7 @@ def play_route(far, near):
     near.write("\n")
 
 
-ALONE = ("fixed", "show", "undo", "mark", "init", "raw")
+ALONE = ("count", "fixed", "show", "undo", "mark", "init", "raw")
 PLAYS = {"show": play_show, "undo": play_undo, "route": play_route}
 
 
