@@ -158,16 +158,23 @@ ssize_t far_readv(struct psock *s, const struct iovec *iov, int count) {
 
 // --- The calls ---
 
-// A call that slept while another thread forked: the stream is the kernel's
-// now.
-static bool now_carried(int fd, ssize_t n) {
-    return n < 0 && (errno == ENOTCONN || errno == EBADF) && carried_now(fd);
+// What a blocking call has not sent when the stream changes hands goes the new
+// way.
+static ssize_t send_rest(int fd, const void *buf, size_t len, int flags,
+    ssize_t done) {
+    if (done <= 0 || (size_t)done == len || !carried_at(fd)) {
+        return done;
+    }
+    ssize_t n = real()->send(fd, (const char *)buf + done, len - (size_t)done,
+        flags | MSG_NOSIGNAL);
+    return n > 0 ? done + n : done;
 }
 
 EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags) {
     struct psock *s = psock_at(fd);
     ssize_t n = s ? far_send_bytes(s, buf, len, flags, NULL, 0) : 0;
-    return s && !now_carried(fd, n) ? n : real()->send(fd, buf, len, flags);
+    return s && !now_carried(fd, n) ? send_rest(fd, buf, len, flags, n)
+                                    : real()->send(fd, buf, len, flags);
 }
 
 EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
@@ -176,7 +183,7 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
     ssize_t n =
         s ? far_send_bytes(s, buf, len, flags, to.__sockaddr__, to_len) : 0;
     return s && !now_carried(fd, n)
-               ? n
+               ? send_rest(fd, buf, len, flags, n)
                : real()->sendto(fd, buf, len, flags, to, to_len);
 }
 
@@ -186,7 +193,8 @@ EXPORT ssize_t write(int fd, const void *buf, size_t len) {
         return -1;
     }
     ssize_t n = s ? far_send_bytes(s, buf, len, 0, NULL, 0) : 0;
-    return s && !now_carried(fd, n) ? n : real()->write(fd, buf, len);
+    return s && !now_carried(fd, n) ? send_rest(fd, buf, len, 0, n)
+                                    : real()->write(fd, buf, len);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
@@ -218,6 +226,9 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *all, unsigned count, int flags) {
             break;
         }
         done++;
+    }
+    if (done == 0 && count > 0 && now_carried(fd, -1)) {
+        return real()->sendmmsg(fd, all, count, flags);
     }
     return done > 0 || count == 0 ? (int)done : -1;
 }
@@ -315,6 +326,9 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *all, unsigned count, int flags,
         if (timeout && far_posix_now() >= until) {
             break;
         }
+    }
+    if (done == 0 && count > 0 && now_carried(fd, -1)) {
+        return real()->recvmmsg(fd, all, count, flags, timeout);
     }
     return done > 0 || count == 0 ? (int)done : -1;
 }

@@ -18,8 +18,9 @@ EXPORT int close(int fd) {
         return -1;
     }
     epoll_forget_fd(fd);
-    carried_forget(fd, fd);
+    // In this order: a fork beside us may yet make it a carried one.
     table_drop(fd, true);
+    carried_forget(fd, fd);
     return real()->close(fd);
 }
 
@@ -27,10 +28,10 @@ static int close_part(unsigned from, unsigned to, int flags) {
     if (!(flags & (int)CLOSE_RANGE_CLOEXEC)) {
         int last = to < FD_MAX ? (int)to : FD_MAX - 1;
         epoll_forget_range((int)from, last);
-        carried_forget((int)from, last);
         for (unsigned fd = from; fd <= to && (int)fd < fari_fds_top; fd++) {
             table_drop((int)fd, true);
         }
+        carried_forget((int)from, last);
     }
     return (int)real()->syscall(SYS_close_range, from, to, flags);
 }
@@ -97,8 +98,8 @@ static bool may_replace(int fd, int copy) {
     }
     if (fd != copy && real()->fcntl(fd, F_GETFD) >= 0) {
         epoll_forget_fd(copy);
-        carried_forget(copy, copy);
         table_drop(copy, true);
+        carried_forget(copy, copy);
     }
     return true;
 }
@@ -181,5 +182,6 @@ EXPORT int ioctl(int fd, unsigned long request, ...) {
     void *arg = va_arg(args, void *);
     va_end(args);
     struct psock *s = psock_at(fd);
-    return s ? ioctl_far(s, fd, request, arg) : real()->ioctl(fd, request, arg);
+    int r = s ? ioctl_far(s, fd, request, arg) : -1;
+    return s && !now_carried(fd, r) ? r : real()->ioctl(fd, request, arg);
 }

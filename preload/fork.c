@@ -35,6 +35,10 @@ bool carried_now(int fd) {
     return carried_at(fd) != NULL;
 }
 
+bool now_carried(int fd, ssize_t n) {
+    return n < 0 && (errno == ENOTCONN || errno == EBADF) && carried_now(fd);
+}
+
 void carried_set(int fd, struct carried *c) {
     int now = top;
     while (now <= fd && !atomic_compare_exchange_weak(&top, &now, fd + 1)) {
@@ -54,10 +58,12 @@ void carried_forget(int from, int to) {
 
 // --- Sharing ---
 
-// Puts a new token in the place of the old one, wherever that is.
+// Puts a new token in the place of the old one, wherever that is. Under the
+// lock: a descriptor that is closed meanwhile may be another file's at once.
 static void replace_tokens(struct psock *s, int token, struct carried *c) {
     int flags = s->nonblock ? O_RDWR | O_NONBLOCK : O_RDWR;
     real()->fcntl(token, F_SETFL, flags);
+    table_lock();
     for (int fd = 0; fd < fari_fds_top; fd++) {
         if (psock_at(fd) != s) {
             continue;
@@ -68,6 +74,7 @@ static void replace_tokens(struct psock *s, int token, struct carried *c) {
             carried_set(fd, c);
         }
     }
+    table_unlock();
 }
 
 // The descriptors are the kernel's from now on.
@@ -93,7 +100,10 @@ static void share(struct psock *s) {
     call_begin(true);
     if (s->type == SOCK_STREAM) {
         far_getsockname(l, s->handle, &c->local);
-        far_getpeername(l, s->handle, &c->peer);
+        // It may connect only after this question, and before the next.
+        if (far_getpeername(l, s->handle, &c->peer) < 0) {
+            c->peer = s->goal;
+        }
     }
     uint32_t family;
     uint32_t type;
@@ -124,10 +134,13 @@ void psock_carry(int fd) {
     }
     call_begin(true);
     pthread_mutex_lock(&sharing);
-    s = psock_at(fd);
+    s = psock_hold(fd);
     if (s && s->kind == PSOCK_FAR &&
         far_getpeername(s->link->near, s->handle, &peer) >= 0) {
         share(s);
+    }
+    if (s) {
+        psock_let_go(s);
     }
     pthread_mutex_unlock(&sharing);
 }
@@ -135,11 +148,15 @@ void psock_carry(int fd) {
 static void before_fork(void) {
     pthread_mutex_lock(&sharing);
     for (int fd = 0; fd < fari_fds_top; fd++) {
-        struct psock *s = psock_at(fd);
-        if (s && s->kind == PSOCK_FAR && !s->shared &&
+        struct psock *s = psock_at(fd) ? psock_hold(fd) : NULL;
+        if (!s) {
+            continue;
+        }
+        if (s->kind == PSOCK_FAR && !s->shared &&
             far_link_is_up(s->link->near)) {
             share(s);
         }
+        psock_let_go(s);
     }
     table_lock();
 }

@@ -85,7 +85,8 @@ EXPORT int setsockopt(int fd, int level, int opt, const void *val,
     if (err >= 0) {
         note(s, level, opt, room);
     }
-    return far_done(err < 0 ? err : 0);
+    int r = far_done(err < 0 ? err : 0);
+    return now_carried(fd, r) ? setsockopt(fd, level, opt, val, len) : r;
 }
 
 EXPORT int getsockopt(int fd, int level, int opt, void *restrict val,
@@ -113,5 +114,8 @@ EXPORT int getsockopt(int fd, int level, int opt, void *restrict val,
     size_t n = had < sizeof room ? had : sizeof room;
     call_begin(true);
     int err = far_getsockopt(s->link->near, s->handle, level, opt, room, &n);
-    return err < 0 ? far_done(err) : give(room, n, val, len);
+    if (err < 0 && now_carried(fd, far_done(err))) {
+        return getsockopt(fd, level, opt, val, len);
+    }
+    return err < 0 ? -1 : give(room, n, val, len);
 }

@@ -51,6 +51,10 @@ static int ask_far(struct call *c, bool arm) {
             bool some = epoll_far_ready(p->fd, arm && ready == 0);
             p->revents = some ? p->events & POLLIN : 0;
             ready += p->revents != 0;
+        } else if (p->fd >= 0 && c->m.fds[i].fd < 0) {
+            // It was far when we began: closed, or changed hands.
+            p->revents = POLLNVAL;
+            ready++;
         }
     }
     return ready;
@@ -311,6 +315,9 @@ static bool is_in(const fd_set *set, int fd) {
 }
 
 static void put_in(fd_set *set, int fd) {
+    if (!set) {
+        return; // it was not asked for
+    }
     fd_mask word;
     char *at = (char *)set + (size_t)(fd / WORD_BITS) * sizeof word;
     memcpy(&word, at, sizeof word);

@@ -46,6 +46,7 @@ struct psock {
     bool traced;                     // its edges are counted
     bool shared;                     // its token leads to farsockd
     int family, type, proto;
+    struct far_addr goal; // of the last connect()
     // How often it had nothing, or no room, for a call: what comes afterwards
     // is an edge (EPOLLET).
     _Atomic uint32_t dry, full;
@@ -71,6 +72,9 @@ void table_set(int fd, struct psock *s); // takes a reference
 // The descriptor is about to be closed or replaced: true if it was one of ours.
 // The last one closes the socket.
 bool table_drop(int fd, bool linger);
+// The same, and it stays that socket until it is let go, whoever closes it.
+struct psock *psock_hold(int fd);
+void psock_let_go(struct psock *s);
 // No descriptor at or above it is a far socket.
 extern _Atomic int fari_fds_top;
 // Under the lock, in a child: every socket is inherited.
@@ -198,6 +202,8 @@ struct carried {
 struct carried *carried_at(int fd);
 // The same after an error, which may have come while another thread forks.
 bool carried_now(int fd);
+// A call failed because another thread forked meanwhile: it is to be made anew.
+bool now_carried(int fd, ssize_t n);
 void carried_set(int fd, struct carried *c);
 void carried_forget(int from, int to);
 // Makes a connection one that is carried.

@@ -132,12 +132,15 @@ EXPORT int bind(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len) {
     return far_done(far_bind(s->link->near, s->handle, &a));
 }
 
-EXPORT int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len) {
-    struct psock *s = psock_at(fd);
+static int connect_carried(__CONST_SOCKADDR_ARG addr, socklen_t len) {
+    struct sockaddr_storage ss;
+    int err = addr_take(&ss, addr.__sockaddr__, len);
+    return far_done(err < 0 ? err : FAR_EISCONN);
+}
+
+static int connect_far(struct psock *s, __CONST_SOCKADDR_ARG addr,
+    socklen_t len) {
     struct far_addr a;
-    if (!s) {
-        return real()->connect(fd, addr, len);
-    }
     struct sockaddr_storage ss;
     int err = addr_take(&ss, addr.__sockaddr__, len);
     if (err != FAR_OK) {
@@ -157,6 +160,7 @@ EXPORT int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len) {
     if (err != FAR_OK) {
         return far_done(err);
     }
+    s->goal = a;
     call_begin(!s->sndtimeo);
     err = far_connect(s->link->near, s->handle, &a, wait_of(s, false));
     if (told && err == (s->family == AF_INET ? FAR_EAFNOSUPPORT : FAR_EINVAL)) {
@@ -166,6 +170,17 @@ EXPORT int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len) {
         atomic_fetch_add(&s->full, 1); // its end is an edge
     }
     return far_done(err);
+}
+
+EXPORT int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len) {
+    struct psock *s = psock_at(fd);
+    if (s) {
+        int r = connect_far(s, addr, len);
+        // What changes hands while it connects is connected.
+        return now_carried(fd, r) ? 0 : r;
+    }
+    return carried_at(fd) ? connect_carried(addr, len)
+                          : real()->connect(fd, addr, len);
 }
 
 EXPORT int listen(int fd, int backlog) {
@@ -189,7 +204,8 @@ EXPORT int shutdown(int fd, int how) {
         return -1;
     }
     call_begin(true);
-    return far_done(far_shutdown(s->link->near, s->handle, how));
+    int r = far_done(far_shutdown(s->link->near, s->handle, how));
+    return now_carried(fd, r) ? real()->shutdown(fd, how) : r;
 }
 
 typedef int name_call(struct far_link *l, int sock, struct far_addr *addr);
@@ -207,20 +223,22 @@ static int name_of(struct psock *s, name_call *ask, struct sockaddr *sa,
 
 EXPORT int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
     struct psock *s = psock_at(fd);
-    const struct carried *c = s ? NULL : carried_at(fd);
-    if (c) {
-        return addr_give(&c->local, addr.__sockaddr__, len);
+    int r = s ? name_of(s, far_getsockname, addr.__sockaddr__, len) : -1;
+    if (s && !now_carried(fd, r)) {
+        return r;
     }
-    return s ? name_of(s, far_getsockname, addr.__sockaddr__, len)
+    const struct carried *c = carried_at(fd);
+    return c ? addr_give(&c->local, addr.__sockaddr__, len)
              : real()->getsockname(fd, addr, len);
 }
 
 EXPORT int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
     struct psock *s = psock_at(fd);
-    const struct carried *c = s ? NULL : carried_at(fd);
-    if (c) {
-        return addr_give(&c->peer, addr.__sockaddr__, len);
+    int r = s ? name_of(s, far_getpeername, addr.__sockaddr__, len) : -1;
+    if (s && !now_carried(fd, r)) {
+        return r;
     }
-    return s ? name_of(s, far_getpeername, addr.__sockaddr__, len)
+    const struct carried *c = carried_at(fd);
+    return c ? addr_give(&c->peer, addr.__sockaddr__, len)
              : real()->getpeername(fd, addr, len);
 }

@@ -51,6 +51,7 @@ struct psock *psock_new(struct plink *link, int handle, int family, int type,
     s->proto = proto;
     s->nonblock = s->rcvtimeo = s->sndtimeo = false;
     s->shared = false;
+    s->goal = (struct far_addr){0};
     s->refs = 0;
     s->kind = PSOCK_FAR;
     return s;
@@ -97,6 +98,28 @@ bool table_drop(int fd, bool linger) {
         psock_free(s, linger);
     }
     return s != NULL;
+}
+
+struct psock *psock_hold(int fd) {
+    table_lock();
+    struct psock *s = psock_at(fd);
+    if (s) {
+        atomic_fetch_add(&s->refs, 1);
+    }
+    table_unlock();
+    return s;
+}
+
+void psock_let_go(struct psock *s) {
+    table_lock();
+    bool last = atomic_fetch_sub(&s->refs, 1) == 1;
+    if (last) {
+        epoll_forget_sock(s);
+    }
+    table_unlock();
+    if (last) {
+        psock_free(s, false);
+    }
 }
 
 void table_inherit(void) {

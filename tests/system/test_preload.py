@@ -538,6 +538,46 @@ def fork_beside_recv():
 
 
 @test
+def fork_beside_calls():
+    """Connections are made, waited for and used while another thread forks."""
+    both(
+        """
+        import os, select, socket, threading
+        l = socket.create_server(("127.0.0.1", 0), backlog=50)
+        address = l.getsockname()
+        done = []
+        def serve(s):
+            while d := s.recv(100): s.sendall(d)
+            s.close()
+        def accept():
+            while len(done) < 4:
+                if select.select([l], [], [], 0.05)[0]:
+                    threading.Thread(target=serve, args=(l.accept()[0],)).start()
+        def ask():
+            good = 0
+            for i in range(25):
+                with socket.socket() as c:
+                    c.connect(address)
+                    assert c.getpeername() == address
+                    c.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                    c.sendall(b"%d" % i)
+                    assert select.select([c], [], [], 20)[0]
+                    good += c.recv(100) == b"%d" % i
+                    c.shutdown(socket.SHUT_WR)
+                    good += c.recv(100) == b""
+            done.append(good)
+        t = [threading.Thread(target=f) for f in (accept, ask, ask, ask, ask)]
+        for x in t: x.start()
+        while len(done) < 4:
+            if (pid := os.fork()) == 0: os._exit(0)
+            os.waitpid(pid, 0)
+        for x in t: x.join()
+        print(done)
+        """
+    )
+
+
+@test
 def nginx():
     """nginx with a master and workers serves files."""
     needs("nginx", "curl")
