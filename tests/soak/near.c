@@ -85,6 +85,10 @@ static void begin(struct work *w) {
     int r = far_connect(l, w->sock, &to, FAR_NOWAIT);
     w->connected = r == FAR_OK;
     if (w->kind == SINK) {
+        // The less the kernel takes, the more farsockd has to keep.
+        int32_t small = 4608;
+        far_setsockopt(l, w->sock, FAR_SOL_SOCKET, FAR_SO_SNDBUF, &small,
+            sizeof small);
         w->sink = atomic_fetch_add(&soak->next_sink, 1u) % SINKS;
         soak->sinks[w->sink].taken = 0;
         soak->sinks[w->sink].key = w->key;

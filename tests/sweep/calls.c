@@ -269,6 +269,10 @@ static int ping(struct near *n, size_t len) {
     return far_sendto(n->l, n->s[0], bytes, len, 0, NULL, FAR_FOREVER);
 }
 
+static int do_ping(struct near *n) {
+    return ping(n, 10);
+}
+
 static int do_recv_waits(struct near *n) {
     int r = ping(n, 10);
     return r < 0 ? r : take(n, 10, 0);
@@ -506,6 +510,7 @@ const struct sweep_call sweep_calls[] = {
     {"send, MSG_MORE",      with_sink,        do_send_more,        100, 0},
     {"sendmsg",             with_sink,        do_sendmsg,          3000, 0},
     {"sendmmsg",            with_sink,        do_sendmmsg,         2, 0},
+    {"send, not waiting",   with_echo,        do_ping,             10, SWEEP_LOOKS},
     {"send, no copy",       with_sink,        do_reserve,          1000, 0},
     {"recv",                with_greeting,    do_recv,             100, 0},
     {"recv, MSG_PEEK",      with_greeting,    do_recv_peek,        100, 0},

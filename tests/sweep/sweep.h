@@ -99,6 +99,7 @@ enum {
     SWEEP_LINK = 0x1,   // makes its link itself
     SWEEP_ENDS = 0x2,   // the stream's end or a reset may come before the death
     SWEEP_LOOKUP = 0x4, // results are EAI_...
+    SWEEP_LOOKS = 0x8,  // an answer of the peer's comes by itself
 };
 extern const struct sweep_call sweep_calls[];
 extern const size_t sweep_call_count;
@@ -132,5 +133,8 @@ void far_end(struct far *f); // killed, if it lives
 void far_baseline(struct far *f);
 // Waits until it holds no more than that: NULL, or what is too much.
 const char *far_leak(struct far *f);
+// Waits until the kernel has no socket of anybody's here but listeners and
+// TIME_WAIT, and so many of UDP: NULL, or what is too much.
+const char *far_sockets(unsigned udp);
 
 #endif
