@@ -24,13 +24,17 @@ SOCKET_CLASSES = (
     "TCPTimeoutTest UDPTimeoutTest SendfileUsingSendTest GeneralModuleTests "
     "TestExceptions"
 ).split()
-# test_selectors makes AF_UNIX pairs, which never touch us.
+# test_selectors makes AF_UNIX pairs, which never touch us. One listener serves
+# all: ten thousand would use up the ports, and take minutes to find free ones.
 SELECTORS = """
 import socket, sys, unittest
+listener = socket.create_server(("127.0.0.1", 0))
 def pair(*args):
-    with socket.create_server(("127.0.0.1", 0)) as l:
-        c = socket.create_connection(l.getsockname())
-        return c, l.accept()[0]
+    c = socket.create_connection(listener.getsockname())
+    while True: # one that failed for want of a descriptor may be there still
+        s, peer = listener.accept()
+        if peer == c.getsockname(): return c, s
+        s.close()
 socket.socketpair = pair
 unittest.main("test.test_selectors", argv=["x", "-v"])
 """
