@@ -26,6 +26,12 @@
 
 #define VIOLATIONS_MAX 8u // then the link is reset
 
+// So many doorbells without a message within this time are a storm; the link's
+// doorbell is then not heard for a while.
+#define STORM_BELLS    1000u
+#define STORM_NS       UINT64_C(100000000)
+#define STORM_PAUSE_NS UINT64_C(10000000)
+
 // --- Lists, intrusive and circular ---
 
 struct node {
@@ -59,6 +65,12 @@ struct resolver;
 struct policy;
 struct policy_set;
 
+// Lines of one kind in the log.
+struct told {
+    uint64_t second;
+    uint32_t lines, more;
+};
+
 struct engine {
     int epoll_fd;
     int stop_fd; // eventfd
@@ -70,7 +82,10 @@ struct engine {
     struct node links;           // all
     struct node busy;            // links that have something to do
     struct node ticking;         // links that need to be looked at
-    struct node lingering;       // sockets whose close waits for a deadline
+    struct node muted;           // links whose doorbell is not heard
+    uint32_t violations[VIOLATION_KINDS];
+    struct told told[VIOLATION_KINDS];
+    struct node lingering; // sockets whose close waits for a deadline
     struct node orphans;
     struct node tokens;
     uint64_t orphan_bytes;
@@ -131,7 +146,14 @@ struct link {
     uint32_t requests;
     uint32_t lookups;
     uint32_t incoming; // accepted connections that are open
-    uint32_t violations;
+    uint32_t violations[VIOLATION_KINDS];
+    struct node muted;    // in engine->muted
+    uint64_t muted_ns;    // until then
+    uint64_t bells_ns;    // of the last STORM_BELLS without a message, the last
+    uint32_t idle_bells;  // since then
+    uint32_t last_served; // messages since the hang-up
+    bool reset_told;      // to its sockets
+    uint32_t punished;    // of them, those that end the link when they are many
     uint32_t verdict_epoch;
     struct policy *policy; // NULL: everything is allowed
     uint32_t policy_epoch;
@@ -156,7 +178,15 @@ void link_tick_set(struct link *l);
 bool link_turn(struct link *l, bool *gone);
 
 // A rule of the protocol was broken; says what. Several end the link.
-void link_violation(struct link *l, const char *what);
+void link_violation(struct link *l, enum violation kind, const char *what);
+
+// The same, of what ends it at once.
+void link_breach(struct link *l, enum violation kind, const char *what);
+// The same, of what has been dealt with already.
+void link_nuisance(struct link *l, enum violation kind, const char *what);
+
+// Hears a doorbell again that was muted.
+void link_hear(struct link *l);
 
 // Ends a link whose memory cannot be trusted any more: its sockets are reset.
 void link_reset(struct link *l, const char *why);
@@ -302,7 +332,7 @@ void sock_set_error(struct sock *s, int host_errno);
 void sock_set_state(struct sock *s, uint32_t set, uint32_t clear);
 
 // near broke a rule about this socket: breaks it, and counts.
-void sock_poison(struct sock *s, const char *what);
+void sock_poison(struct sock *s, enum violation kind, const char *what);
 
 // Ends a socket that cannot go on, with this error (the host's): resets the
 // connection; the slot stays near's until it closes.

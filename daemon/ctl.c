@@ -53,14 +53,40 @@ static uint32_t count_links(struct engine *e) {
 
 // --- For programs; farsock(1) names the columns ---
 
+// "index=2,ring=1", or "-". Of a link, or with NULL of all that there were.
+#define KINDS_TEXT 160
+static const char *kinds(const struct ctl *c, const struct link_info *i,
+    char text[static KINDS_TEXT]) {
+    size_t n = 0;
+    text[0] = '\0';
+    for (int k = 0; k < VIOLATION_KINDS && n < KINDS_TEXT - 24u; k++) {
+        uint32_t count = i ? i->violations[k]
+                           : engine_violations(c->engine, (enum violation)k);
+        if (count > 0) {
+            n += (size_t)snprintf(text + n, KINDS_TEXT - n, "%s%s=%u",
+                n > 0 ? "," : "", violation_name((enum violation)k), count);
+        }
+    }
+    return n > 0 ? text : "-";
+}
+
+static uint32_t all_kinds(const struct link_info *i) {
+    uint32_t n = 0;
+    for (int k = 0; k < VIOLATION_KINDS; k++) {
+        n += i->violations[k];
+    }
+    return n;
+}
+
 static void dump_daemon(struct ctl *c, struct out *o) {
     struct engine_totals all;
     engine_get_totals(c->engine, &all);
     put(o, "daemon\t%s\t%u\t%d\t%" PRIu64 "\t%u\t%u", FARSOCK_VERSION,
         FAR_WIRE_VERSION, (int)getpid(), ms(clock_ns() - c->started_ns),
         count_links(c->engine), c->config->max_links);
-    put(o, "\t%u\t%u\t%" PRIu64 "\t%" PRIu64 "\n", all.links, all.sockets,
-        all.tx_bytes, all.rx_bytes);
+    char text[KINDS_TEXT];
+    put(o, "\t%u\t%u\t%" PRIu64 "\t%" PRIu64 "\t%s\n", all.links, all.sockets,
+        all.tx_bytes, all.rx_bytes, kinds(c, NULL, text));
 }
 
 static void dump_counters(struct out *o, const struct far_counters *n) {
@@ -68,18 +94,21 @@ static void dump_counters(struct out *o, const struct far_counters *n) {
         n->rescues, n->spurious);
 }
 
-static void dump_link(const struct link_info *i, struct out *o) {
+static void dump_link(const struct ctl *c, const struct link_info *i,
+    struct out *o) {
+    char text[KINDS_TEXT];
     put(o, "link\t%u\t%s\t%d\t%u\t%u\t%" PRIu64 "\t%s\t%u\t%u\t%u", i->id,
         i->name, (int)i->pid, i->uid, i->gid, ms(i->age_ns),
         i->draining ? "draining" : "up", i->sockets, i->sockets_max,
         i->requests);
     dump_counters(o, &i->near);
     dump_counters(o, &i->far);
-    put(o, "\t%u\t%" PRIu64 "\t%s%s\n", i->violations, i->orphan_bytes,
+    put(o, "\t%u\t%" PRIu64 "\t%s%s", all_kinds(i), i->orphan_bytes,
         i->policy == NULL    ? "-"
         : *i->policy == '\0' ? "policy"
                              : "policy ",
         i->policy == NULL ? "" : i->policy);
+    put(o, "\t%s\n", kinds(c, i, text));
 }
 
 static void dump_rule(const struct policy *p, const struct policy_rule *r,
@@ -210,8 +239,10 @@ static void show_link(const struct link_info *i, struct out *o) {
         put(o, "  of closed sockets, not yet sent: %s bytes\n",
             text_size(size, i->orphan_bytes));
     }
-    if (i->violations > 0) {
-        put(o, "  the near core broke the protocol %u times\n", i->violations);
+    if (all_kinds(i) > 0) {
+        char text[KINDS_TEXT];
+        put(o, "  the near core broke the protocol %u times: %s\n",
+            all_kinds(i), kinds(NULL, i, text));
     }
 }
 
@@ -313,7 +344,7 @@ static bool piece_link(struct ctl *c, struct out *o) {
         return false;
     }
     if (c->dump) {
-        dump_link(&info, o);
+        dump_link(c, &info, o);
     } else {
         show_link(&info, o);
     }

@@ -199,7 +199,7 @@ static int read_record(struct sock *s, struct record *r) {
     uint32_t addr = r->head.flags & FAR_DGRAM_ADDR ? ADDR_BYTES : 0;
     if (r->head.len > FAR_DGRAM_MAX || r->head.ctl_len > FAR_CTL_MAX ||
         r->head.ctl_len % 8u != 0 || s->tx_tail % 8u != 0) {
-        sock_poison(s, "a datagram's header is garbage");
+        sock_poison(s, VIOLATION_RECORD, "a datagram's header is garbage");
         return -1;
     }
     uint32_t ctl = s->tx_tail + HEAD_BYTES + addr;
@@ -278,7 +278,7 @@ static uint32_t record_tx(struct sock *s) {
         return part_begin(s, &s->tx_part, &r) ? 1u : 0;
     }
     if (size > tx_used(s)) {
-        sock_poison(s, "part of a datagram was published");
+        sock_poison(s, VIOLATION_RECORD, "part of a datagram was published");
         return 0;
     }
     enum hold what = hold(s, r.head.flags, r.end);
@@ -327,7 +327,7 @@ uint32_t dgram_tx(struct sock *s, uint32_t budget) {
 void dgram_flush(struct sock *s, uint32_t tag,
     const struct far_req_flush *req) {
     if (s->flush_waits) {
-        sock_poison(s, "two FLUSH requests at a time");
+        sock_poison(s, VIOLATION_RECORD, "two FLUSH requests at a time");
         link_reply(s->link, tag, FAR_EBADMSG, NULL, 0);
         return;
     }

@@ -116,6 +116,7 @@ struct engine *engine_new(const struct engine_config *config) {
     node_init(&e->links);
     node_init(&e->busy);
     node_init(&e->ticking);
+    node_init(&e->muted);
     node_init(&e->lingering);
     node_init(&e->orphans);
     node_init(&e->tokens);
@@ -176,6 +177,10 @@ static int next_deadline(struct engine *e) {
         uint64_t at = OF(n, struct link, tick)->tick_ns;
         first = at < first ? at : first;
     }
+    for (struct node *n = e->muted.next; n != &e->muted; n = n->next) {
+        uint64_t at = OF(n, struct link, muted)->muted_ns;
+        first = at < first ? at : first;
+    }
     if (first == UINT64_MAX) {
         return -1;
     }
@@ -184,11 +189,24 @@ static int next_deadline(struct engine *e) {
     return ms > 3600000u ? 3600000 : (int)ms;
 }
 
+static void hear_again(struct engine *e, uint64_t now) {
+    struct node *next;
+    for (struct node *n = e->muted.next; n != &e->muted; n = next) {
+        struct link *l = OF(n, struct link, muted);
+        next = n->next;
+        if (l->muted_ns <= now) {
+            link_hear(l);
+        }
+    }
+}
+
 static void serve_deadlines(struct engine *e) {
-    if (node_is_alone(&e->lingering) && node_is_alone(&e->orphans)) {
+    if (node_is_alone(&e->lingering) && node_is_alone(&e->orphans) &&
+        node_is_alone(&e->muted)) {
         return;
     }
     uint64_t now = now_ns();
+    hear_again(e, now);
     orphans_expire(e, now);
     struct node *next;
     for (struct node *n = e->lingering.next; n != &e->lingering; n = next) {

@@ -106,6 +106,26 @@ struct policy_set;
 // caller's, and in use until the next call.
 void engine_set_policy(struct engine *e, struct policy_set *set);
 
+// What a near core can do wrong; each is counted, by link and in all.
+#define VIOLATIONS(X)                                                          \
+    X(RING, "ring")       /* an index or record of its messages */             \
+    X(MESSAGE, "message") /* a tag, slot or op that there is not */            \
+    X(ROOM, "room")       /* it takes no answers */                            \
+    X(PLACE, "place")     /* rings or slot of a new socket */                  \
+    X(INDEX, "index")     /* of a socket's line */                             \
+    X(RECORD, "record")   /* of a datagram, or its FLUSH */                    \
+    X(BELL, "bell")       /* doorbells for nothing */
+
+enum violation {
+#define X(name, text) VIOLATION_##name,
+    VIOLATIONS(X)
+#undef X
+        VIOLATION_KINDS
+};
+const char *violation_name(enum violation kind);
+// In all links since the start.
+uint32_t engine_violations(const struct engine *e, enum violation kind);
+
 // --- What is there, for show and dump: values, valid now ---
 
 // Of all links and sockets since the start, also those that are gone.
@@ -124,13 +144,13 @@ struct link_info {
     uint64_t age_ns;
     struct far_counters near; // as near wrote them
     struct far_counters far;
-    uint32_t sockets;      // open
-    uint32_t sockets_max;  // slots
-    uint32_t requests;     // not yet answered
-    uint32_t violations;   // broken rules of the protocol so far
-    uint64_t orphan_bytes; // of closed sockets, not yet sent
-    const char *policy;    // name of its section, NULL: there is none
-    bool draining;         // near is gone, its data is still being sent
+    uint32_t sockets;                     // open
+    uint32_t sockets_max;                 // slots
+    uint32_t requests;                    // not yet answered
+    uint32_t violations[VIOLATION_KINDS]; // broken rules of the protocol
+    uint64_t orphan_bytes;                // of closed sockets, not yet sent
+    const char *policy; // name of its section, NULL: there is none
+    bool draining;      // near is gone, its data is still being sent
 };
 
 struct sock_info {

@@ -45,11 +45,11 @@ void link_get_info(struct link *l, struct link_info *out) {
         .sockets = l->sockets,
         .sockets_max = l->layout.sockets,
         .requests = l->requests,
-        .violations = l->violations,
         .orphan_bytes = l->orphan_bytes,
         .policy = l->policy ? l->policy->name : NULL,
         .draining = l->dead,
     };
+    memcpy(out->violations, l->violations, sizeof out->violations);
     snprintf(out->name, sizeof out->name, "%s", l->spec.name);
 }
 

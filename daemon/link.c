@@ -34,13 +34,6 @@ void link_reset(struct link *l, const char *why) {
     link_wake(l);
 }
 
-void link_violation(struct link *l, const char *what) {
-    far_log(FAR_LOG_INFO, "link %u (%s): %s", l->id, l->spec.name, what);
-    if (++l->violations >= VIOLATIONS_MAX) {
-        link_reset(l, "too many broken rules");
-    }
-}
-
 // --- Messages to near ---
 
 // Forgets KICKs that were read, whose positions would else come round again
@@ -64,7 +57,7 @@ static void put(struct link *l, struct far_msg m, const void *a, uint32_t a_len,
     // that it is full only if near took more than its due.
     uint32_t before = l->evt.head;
     if (far_msg_put(&l->evt, m, a, a_len, b, b_len) != FAR_OK) {
-        link_reset(l, "no room for answers");
+        link_breach(l, VIOLATION_ROOM, "it takes no answers");
         return;
     }
     age_kicks(l, before);
@@ -136,11 +129,12 @@ static void flush(struct link *l) {
 static void serve(struct link *l, const struct far_msg *m,
     const void *payload) {
     if (m->tag > l->layout.tags || m->sock >= l->layout.sockets) {
-        link_reset(l, "a message names no tag or socket of this link");
+        link_breach(l, VIOLATION_MESSAGE,
+            "a message names no tag or socket of this link");
         return;
     }
     if (m->op >= FAR_OP_REPLY) {
-        link_reset(l, "a message that only far sends");
+        link_breach(l, VIOLATION_MESSAGE, "a message that only far sends");
         return;
     }
     op_serve(l, m, payload);
@@ -153,7 +147,7 @@ static uint32_t serve_messages(struct link *l, uint32_t most) {
         struct far_msg m;
         int some = l->reset ? 0 : far_msg_get(&l->cmd, &m, buf);
         if (some < 0) {
-            link_reset(l, "its message ring is garbage");
+            link_breach(l, VIOLATION_RING, "its message ring is garbage");
             return i;
         }
         if (!some) {
@@ -196,29 +190,39 @@ static void serve_sockets(struct link *l) {
     }
 }
 
-// Near is gone: every socket gets its close, whatever the messages said last.
+// Near is gone: every socket gets its close, whatever the messages said last;
+// some in each turn, since they may be many.
 static void close_all(struct link *l) {
     for (uint32_t i = 0; i < l->layout.sockets; i++) {
         struct sock *s = l->slots[i].sock;
-        if (s && l->reset) {
-            s->abort = true;
-        }
         if (s) {
-            sock_turn(s);
+            s->abort |= l->reset;
+            sock_wake(s);
         }
     }
+}
+
+// What near had asked for before it died is done first, as much in a turn as
+// ever. The bound is for a near that lives and only hung up: no more than its
+// ring can have held. True when that is all.
+static bool serve_last(struct link *l) {
+    uint32_t most = l->layout.cmd_bytes / (uint32_t)sizeof(struct far_msg);
+    uint32_t n = serve_messages(l, TURN_MESSAGES);
+    l->last_served += n;
+    return n < TURN_MESSAGES || l->last_served >= most;
 }
 
 // False: nothing to do until a kernel socket takes more.
 static bool dead_turn(struct link *l, bool *gone) {
     if (!l->drained) {
-        // What near had asked for before it died is done first. The bound is
-        // for a near that lives and only hung up.
-        serve_messages(l,
-            l->layout.cmd_bytes / (uint32_t)sizeof(struct far_msg));
+        if (!serve_last(l)) {
+            return true;
+        }
         l->drained = true;
         close_all(l);
-    } else if (l->reset) {
+    }
+    if (l->reset && !l->reset_told) {
+        l->reset_told = true;
         close_all(l);
     }
     serve_sockets(l);
@@ -235,6 +239,9 @@ bool link_turn(struct link *l, bool *gone) {
         return dead_turn(l, gone);
     }
     uint32_t served = serve_messages(l, TURN_MESSAGES);
+    if (served > 0) {
+        l->idle_bells = 0;
+    }
     serve_sockets(l);
     flush(l);
     publish_counters(l);
@@ -251,12 +258,39 @@ bool link_turn(struct link *l, bool *gone) {
     return false;
 }
 
+// A doorbell is rung for a message. One that is rung without end, for nothing,
+// is not heard for a while: else this link would keep the loop awake.
+static void calm_storm(struct link *l) {
+    uint64_t now = now_ns();
+    bool storm = now - l->bells_ns < STORM_NS && !l->dead;
+    l->idle_bells = 0;
+    l->bells_ns = now;
+    if (storm) {
+        link_nuisance(l, VIOLATION_BELL, "its doorbell rings for nothing");
+        engine_unwatch(l->engine, &l->bell, l->spec.bell_from_near);
+        l->muted_ns = now + STORM_PAUSE_NS;
+        node_append(&l->engine->muted, &l->muted);
+    }
+}
+
 static void bell_ready(struct watch *w, uint32_t events) {
     struct link *l = OF(w, struct link, bell);
     (void)events;
     l->count.wakeups++;
     l->suspect = false;
     link_wake(l);
+    if (++l->idle_bells >= STORM_BELLS) {
+        calm_storm(l);
+    }
+}
+
+void link_hear(struct link *l) {
+    node_remove(&l->muted);
+    // Watched anew it tells of what was rung meanwhile.
+    if (engine_watch(l->engine, &l->bell, l->spec.bell_from_near, EPOLLIN) <
+        0) {
+        link_reset(l, "its doorbell cannot be watched");
+    }
 }
 
 static void hangup_ready(struct watch *w, uint32_t events) {
@@ -365,6 +399,7 @@ struct link *engine_link_new(struct engine *e, const struct link_spec *spec) {
     l->since_ns = now_ns();
     node_init(&l->busy);
     node_init(&l->tick);
+    node_init(&l->muted);
     node_init(&l->run);
     map_parts(l);
     if (!alloc_tables(l) || !watch_link(l)) {
@@ -387,6 +422,7 @@ static void free_link(struct link *l) {
     struct engine *e = l->engine;
     resolver_forget_link(l);
     orphans_forget_link(l);
+    node_remove(&l->muted);
     engine_unwatch(e, &l->bell, l->spec.bell_from_near);
     if (l->spec.hangup >= 0) {
         engine_unwatch(e, &l->hangup, l->spec.hangup);

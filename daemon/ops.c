@@ -37,11 +37,13 @@ static int32_t check_place(struct link *l, uint32_t slot,
     const struct far_rings *rings) {
     if (slot >= l->layout.sockets ||
         far_rings_check(&l->layout, rings) != FAR_OK) {
-        link_violation(l, "a new socket's rings are outside its pools");
+        link_violation(l, VIOLATION_PLACE,
+            "a new socket's rings are outside its pools");
         return FAR_EBADMSG;
     }
     if (l->slots[slot].sock || rings->gen == l->slots[slot].last_gen) {
-        link_violation(l, "a new socket in a slot that is in use");
+        link_violation(l, VIOLATION_PLACE,
+            "a new socket in a slot that is in use");
         return FAR_EBUSY;
     }
     return FAR_OK;
@@ -585,7 +587,7 @@ static bool open_tag(struct link *l, const struct far_msg *m) {
     }
     struct tag *t = &l->tags[m->tag];
     if (t->op) {
-        link_reset(l, "a tag was used twice");
+        link_breach(l, VIOLATION_MESSAGE, "a tag was used twice");
         return false;
     }
     if (m->op != FAR_OP_FETCH) {

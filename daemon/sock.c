@@ -145,10 +145,10 @@ void sock_publish(struct sock *s) {
 
 // --- The near line ---
 
-void sock_poison(struct sock *s, const char *what) {
+void sock_poison(struct sock *s, enum violation kind, const char *what) {
     if (s->fd >= 0) {
         sock_break(s, what, EBADMSG);
-        link_violation(s->link, what);
+        link_violation(s->link, kind, what);
     }
 }
 
@@ -197,7 +197,7 @@ bool sock_look(struct sock *s) {
     uint32_t rx_tail = far_load(&near->rx_tail);
     if (far_check_head(tx_head, s->tx_head, s->tx_tail, s->tx_size) != FAR_OK ||
         far_check_tail(rx_tail, s->rx_tail, s->rx_head) != FAR_OK) {
-        sock_poison(s, "a socket's index is garbage");
+        sock_poison(s, VIOLATION_INDEX, "a socket's index is garbage");
         return false;
     }
     // Indexes before the bytes that they announce, or whose room we reuse.

@@ -203,7 +203,7 @@ static int try_put(struct far_link *l, uint32_t slot, struct dgram *d, bool arm,
     r->epochs = fari_now_epochs(l, slot);
     // Flags and control data change the path: no verdict is for them.
     r->ask = d->flags || d->m->ctl_len ||
-             !fari_is_trusted(l, slot, d->m->name, d->len);
+             !fari_is_trusted(l, slot, d->m->name, d->len, r->epochs);
     int err = may_send(l, slot, d, !r->ask);
     if (err == FAR_OK && (s->flags & FARI_TX_BUSY)) {
         err = FAR_EAGAIN;

@@ -351,7 +351,7 @@ struct fari_epochs {
 struct fari_epochs fari_now_epochs(const struct far_link *l, uint32_t slot);
 // addr NULL: the connected peer.
 bool fari_is_trusted(struct far_link *l, uint32_t slot,
-    const struct far_addr *addr, size_t len);
+    const struct far_addr *addr, size_t len, struct fari_epochs e);
 void fari_trust(struct far_link *l, uint32_t slot, const struct far_addr *addr,
     size_t len, struct fari_epochs e);
 // Forgets what is known of a socket's destinations.

@@ -47,11 +47,10 @@ static const struct far_addr connected_peer = {.reserved = 1};
 // Under tx_lock, which guards the verdicts of this slot; a race with another
 // slot's entry in the same place can only lose one.
 bool fari_is_trusted(struct far_link *l, uint32_t slot,
-    const struct far_addr *addr, size_t len) {
+    const struct far_addr *addr, size_t len, struct fari_epochs e) {
     fari_lock(l, &l->lock);
     struct fari_verdict v = *verdict_of(l, slot, addr);
     fari_unlock(l, &l->lock);
-    struct fari_epochs e = fari_now_epochs(l, slot);
     return v.gen == l->socks[slot].gen && v.slot == slot &&
            v.link_epoch == e.link && v.sock_epoch == e.sock &&
            len <= v.max_len &&

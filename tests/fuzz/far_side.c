@@ -366,6 +366,7 @@ static const struct far_port port = {
 void far_side_call(uint64_t deadline_ns) {
     f.deadline = deadline_ns ? deadline_ns : f.now;
     f.sleeps = 0;
+    watch_anew();
 }
 
 // --- A link ---

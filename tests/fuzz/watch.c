@@ -47,6 +47,11 @@ void watch_begin(const void *from, size_t bytes, size_t blind,
     poison(base, blind, true);
 }
 
+void watch_anew(void) {
+    memset(seen, 0,
+        sizeof seen < size / 32u + 1u ? sizeof seen : size / 32u + 1u);
+}
+
 void watch_end(void) {
     poison(base, size, false);
     base = NULL;

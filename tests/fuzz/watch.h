@@ -19,6 +19,9 @@ void watch_begin(const void *from, size_t bytes, size_t blind,
     void (*changed)(const void *p, size_t n));
 void watch_end(void);
 
+// A new call: what it loads, it loads for itself.
+void watch_anew(void);
+
 // Access by the peer, who is not watched.
 void watch_poke(void *to, const void *from, size_t n);
 void watch_peek(void *to, const void *from, size_t n);
