@@ -143,9 +143,10 @@ static int connect_stream(struct far_link *l, uint32_t slot,
             return err;
         }
         // As connect(2) does: wait for it, then ask what came of it.
-        err = wait_connected(l, slot, deadline_ns, &timeo_ns);
-        if (err != FAR_OK) {
-            return err;
+        int waited = wait_connected(l, slot, deadline_ns, &timeo_ns);
+        if (waited != FAR_OK) {
+            // Of one that was under way before: EALREADY, as it was then.
+            return waited == FAR_EINPROGRESS ? err : waited;
         }
     }
 }

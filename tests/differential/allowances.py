@@ -61,8 +61,15 @@ LAST = (faulty_datagram, peek_of_large, refused_before_pending)
 
 
 def which(program, line, native, far):
-    """The allowance, or None."""
+    """The allowance, or None. Of two steps in a pair only one may differ."""
     words = line.lstrip("!").split()
+    parts = [text.split(" | ") for text in (line, native, far)]
+    if all(len(p) == 2 for p in parts):
+        i = int(parts[1][0] == parts[2][0])
+        if parts[1][1 - i] != parts[2][1 - i]:
+            return None
+        words = parts[0][i].split()[i:]  # after the second's delay
+        native, far = parts[1][i], parts[2][i]
     for a in ALLOWANCES:
         if a(program, words, native, far):
             return a

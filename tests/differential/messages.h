@@ -249,6 +249,7 @@ static void step_read(struct step *s) {
     say_result(s, (int)r);
     if (r > 0) {
         size_t n = (size_t)r < len ? (size_t)r : len;
+        mask(k, buf, n);
         say(s, " %016llx", (unsigned long long)hash_of(HASH_START, buf, n));
     }
     say(s, "%s", canary_lives(buf, len) ? "" : " OVERRUN");
@@ -324,6 +325,7 @@ static void step_recvmmsg(struct step *s) {
         struct far_addr from;
         size_t n = v[i].msg_len < len ? v[i].msg_len : len;
         native_to_far(&from, &ss[i]);
+        mask(k, iov[i].iov_base, n);
         say(s, " %u 0x%x %u %016llx", v[i].msg_len,
             (unsigned)v[i].msg_hdr.msg_flags, v[i].msg_hdr.msg_namelen,
             (unsigned long long)hash_of(HASH_START, iov[i].iov_base, n));

@@ -580,10 +580,12 @@ class Generator(More):
         else:
             s = self.any(0.0)
             common = [o for o in OPTIONS if o[0] == 1]  # SOL_SOCKET
-            level, option, _, name = self.r.choice(common if self.chance(0.4) else OPTIONS)
+            ours = [o for o in common if o[3] in ("SO_LINGER", "SO_RCVLOWAT", "SO_RCVTIMEO")]
+            which = self.r.choices((OPTIONS, common, ours), (6, 3, 1))[0]
+            level, option, _, name = self.r.choice(which)
             if self.chance(0.1):
                 level, option, name = self.r.choice((1, 6, 0, 41)), 9999, None
-        room = 4 if self.chance(0.7) else self.r.choice((0, 1, 2, 3, 5, 8, 16, 255, 1000, 4096))
+        room = 4 if self.chance(0.6) else self.r.choice((0, 1, 2, 3, 5, 8, 16, 255, 1000, 4096))
         shown = f" {SHOWN[name]}" if name in SHOWN else ""
         if name in ADAPTED and s.kind == STREAM and s.state not in ("new", "bound"):
             shown = " 0"
