@@ -46,7 +46,7 @@ static bool is_named(const struct psock *s, const struct sockaddr *to,
     struct sockaddr_storage ss;
     int err = addr_take(&ss, to, len);
     if (err == FAR_OK) {
-        far_posix_name(s->link->near, s->handle, out, &ss, len);
+        err = far_posix_name(s->link->near, s->handle, out, &ss, len);
     }
     return far_done(err) == 0;
 }

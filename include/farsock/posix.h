@@ -120,8 +120,8 @@ uint32_t far_posix_sockaddr(const struct far_addr *a,
 void far_posix_addr(struct far_addr *out, const void *sa, uint32_t len);
 // And back, of one that a datagram from sock shall go to. What the link does
 // not know, or what is too short, becomes what a kernel refuses in the same
-// way.
-void far_posix_name(struct far_link *l, int sock, struct far_addr *out,
+// way; of a raw socket, which has no port that would do, the error is told.
+int far_posix_name(struct far_link *l, int sock, struct far_addr *out,
     const void *sa, uint32_t len);
 
 // Whether the items of m's control data lie within it.

@@ -164,10 +164,7 @@ static int take_name(const struct target *t, struct far_addr *a,
     const struct sockaddr *sa, socklen_t len) {
     struct sockaddr_storage ss;
     int err = far_posix_addr_get(&ss, sa, len);
-    if (err == FAR_OK) {
-        far_posix_name(t->l, t->sock, a, &ss, len);
-    }
-    return err;
+    return err == FAR_OK ? far_posix_name(t->l, t->sock, a, &ss, len) : err;
 }
 
 int far_bsd_bind(int fd, const struct sockaddr *sa, socklen_t len) {

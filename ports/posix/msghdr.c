@@ -4,6 +4,7 @@
 
 #include <limits.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -179,28 +180,46 @@ int32_t far_posix_msg_recv(struct far_link *l, int sock,
     return err < 0 ? err : n;
 }
 
-void far_posix_name(struct far_link *l, int sock, struct far_addr *out,
+#define RFC2133_LEN offsetof(struct sockaddr_in6, sin6_scope_id)
+
+// A raw socket has no ports: nothing stands for an address that is wrong.
+static int raw_name(uint32_t family, uint32_t given, uint32_t len) {
+    bool v6 = family == FAR_AF_INET6;
+    if (!v6 && len == 0) {
+        return FAR_EDESTADDRREQ;
+    }
+    if (len < (v6 ? RFC2133_LEN : sizeof(struct sockaddr_in))) {
+        return FAR_EINVAL;
+    }
+    return v6 && given != AF_INET6 && given != AF_UNSPEC ? FAR_EAFNOSUPPORT
+                                                         : FAR_OK;
+}
+
+int far_posix_name(struct far_link *l, int sock, struct far_addr *out,
     const void *sa, uint32_t len) {
     struct sockaddr_in in = {0};
     uint32_t family = 0;
+    uint32_t type = 0;
     uint32_t ignored;
     memcpy(&in, sa, len < sizeof in ? len : sizeof in);
     far_posix_addr(out, sa, len);
-    if (out->family) {
-        return;
+    far_sockinfo(l, sock, &family, &type, &ignored);
+    int err = type == FAR_SOCK_RAW ? raw_name(family, in.sin_family, len) : 0;
+    if (err < 0 || out->family) {
+        return err;
     }
-    far_sockinfo(l, sock, &family, &ignored, &ignored);
     bool nothing = len < sizeof in.sin_family;
     bool v4 = family == FAR_AF_INET || (!nothing && in.sin_family == AF_INET);
     if (nothing || (v4 && len < sizeof in) || in.sin_family == AF_INET6) {
         // Port 0 is as wrong as an address that is too short.
         out->family = v4 && len < sizeof in ? FAR_AF_INET : FAR_AF_INET6;
-        return;
+        return FAR_OK;
     }
     // Linux takes family 0 for AF_INET on a socket of that.
     out->family = in.sin_family;
     out->port = ntohs(in.sin_port);
     memcpy(out->ip, &in.sin_addr, sizeof in.sin_addr);
+    return FAR_OK;
 }
 
 int32_t far_posix_sendmsg(struct far_link *l, int sock, const struct msghdr *m,
@@ -216,7 +235,8 @@ int32_t far_posix_sendmsg(struct far_link *l, int sock, const struct msghdr *m,
     }
     if (named) {
         err = far_posix_addr_get(&ss, p.m.msg_name, p.m.msg_namelen);
-        far_posix_name(l, sock, &to, &ss, p.m.msg_namelen);
+        err =
+            err < 0 ? err : far_posix_name(l, sock, &to, &ss, p.m.msg_namelen);
     }
     return err < 0 ? err
                    : far_posix_msg_send(l, sock, &p, named ? &to : NULL, flags,

@@ -104,7 +104,7 @@ class More:
 
     def control(self):
         """What comes with datagrams, after options that ask for it."""
-        takers = [s for s in self.alive(kind=DGRAM, peer=False) if s.at]
+        takers = [s for s in self.alive(kind=DGRAM, peer=False) if s.at and not s.small]
         if not takers:
             return
         s = self.r.choice(takers)
@@ -330,7 +330,7 @@ class More:
             to = "@0" if self.chance(0.35) else f"={t.name}"
             self.add(f"connect {s.name} {to} nowait")
             self.add(f"{self.r.choice(('getsockname', 'getpeername'))} {s.name}")
-            if s.at:
+            if s.at and not s.small:
                 u = self.r.choice(known)
                 n = self.length(min(900, self.room_at(s)))
                 s.pending += n + 1300
@@ -385,7 +385,7 @@ class More:
         call = self.r.choice(("read", "readv", "write", "writev"))
         if call[0] == "r":
             n = self.length(5000)
-        elif s.kind == STREAM and s.mate and s.mate.state != "connected":
+        elif s.mate and (s.mate.state != "connected" if s.kind == STREAM else s.mate.small):
             return
         else:
             n = self.length(min(4000, self.room_at(s.mate), self.ring // 8))
@@ -401,7 +401,7 @@ class More:
             self.add(f"recvmmsg {s.name} {count} {self.length(2000)} {flags:#x}")
             return
         to, t = self.target(s) if s.kind == DGRAM else ("-", s.mate)
-        if s.kind == STREAM and not (t and t.state == "connected"):
+        if s.kind == STREAM and not (t and t.state == "connected") or (t and t.small):
             return
         heard = t and t.state != "closed" and t.at and (t.state == "bound" or t.mate is s)
         if s.kind == DGRAM and not heard:
@@ -447,6 +447,8 @@ class More:
                   for part in ("iov", "name", "ctl", "pieces")]  # fmt: skip
         call = self.r.choice(calls)
         if call[:7] in ("sendto", "sendmsg") and s.mate:
+            if s.mate.small:
+                return
             s.mate.pending += 64 + 1300  # it may go all the same
         length = self.r.choice((0, 1, 8, 16, 100, 4096))
         self.add(f"fault {call} {s.name} {self.r.choice(('null', 'one', 'hole', 'last'))} {length}")

@@ -550,6 +550,8 @@ class Generator(More):
             option = self.r.choice((-1, 9999, 2**31 - 1))
             level = self.r.choice((level, 0, 1, 6, 17, 41, 58, 99, 255, -1))
         known = next((n for l, o, _, n in OPTIONS if (l, o) == (level, option)), None)
+        if kind == "GROUP" and not self.preload:
+            return  # the link has another form of it
         data = self.value(kind, name)
         if known in NEVER_SET:
             if known not in ("SO_RCVTIMEO", "SO_SNDTIMEO"):
@@ -676,7 +678,7 @@ class Generator(More):
     def woken_datagram(self, _pairs, takers, _listeners):
         s = self.r.choice(takers)
         origins = [t for t in self.alive(kind=DGRAM) if t is not s and t.family == s.family]
-        if not origins or s.state == "connected":
+        if not origins or s.state == "connected" or s.small:
             return
         n = self.length(min(self.room_at(s), 5000))
         s.pending += n + 1300
