@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "near/near.h"
 
+#include <string.h>
+
 // The longest payloads: 65535 without the headers.
 #define UDP4_MAX 65507u
 #define UDP6_MAX 65527u
@@ -25,11 +27,21 @@ static uint32_t record_bytes(const struct dgram *d) {
     return head_bytes(d) + FAR_ALIGN8(d->len);
 }
 
+// An address that an IPv6 socket sends to over IPv4.
+static bool is_ipv4(const struct far_addr *a) {
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    return a->family == FAR_AF_INET ||
+           (a->family == FAR_AF_INET6 &&
+               memcmp(a->ip, mapped, sizeof mapped) == 0);
+}
+
 // What cannot be handed to far's kernel to refuse: IPv4 begins with the length
 // and MSG_OOB, which IPv6 does not know but for raw sockets.
-static int refusal(const struct fari_sock *s, size_t len, uint32_t flags) {
+static int refusal(const struct fari_sock *s, const struct far_addr *to,
+    size_t len, uint32_t flags) {
     bool oob = (flags & FAR_MSG_OOB) != 0;
-    if (s->family != FAR_AF_INET) {
+    bool over_v4 = to && s->type == FAR_SOCK_DGRAM && is_ipv4(to);
+    if (s->family != FAR_AF_INET && !over_v4) {
         return oob && s->type == FAR_SOCK_RAW ? FAR_EOPNOTSUPP : FAR_OK;
     }
     if (len > FAR_DGRAM_MAX) {
@@ -279,7 +291,7 @@ int32_t fari_dgram_send(struct far_link *l, uint32_t slot,
         .m = m,
         // What is longer is longer than a datagram may be.
         .len = len < FAR_DGRAM_MAX ? (uint32_t)len : FAR_DGRAM_MAX,
-        .refused = refusal(&l->socks[slot], len, flags),
+        .refused = refusal(&l->socks[slot], m->name, len, flags),
         .flags = record_flags(flags),
     };
     if (d.refused != FAR_OK) {

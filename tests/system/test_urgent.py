@@ -354,6 +354,10 @@ def datagrams(w, sh):
         sh("recv r 10 oob")
         sh("recv r 10 oob nowait")
         sh(f"ioctl r {SIOCATMARK}")
+        for to in ("127.0.0.1", "::ffff:127.0.0.1", "::1"):
+            sh(f"sendto s hello {to} {PORT} oob")
+            sh(f"sendto s #70000 {to} {PORT}")
+            sh(f"sendto s hello {to} 0 oob")
         sh("close r")
         sh("close s")
 
