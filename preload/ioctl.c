@@ -3,6 +3,9 @@
 #include "preload/preload.h"
 
 #include <errno.h>
+#include <linux/if_packet.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "ports/posix/guard.h"
 
@@ -31,6 +34,47 @@ EXPORT int getifaddrs(struct ifaddrs **out) {
 
 EXPORT void freeifaddrs(struct ifaddrs *list) {
     far_posix_freeifaddrs(list);
+}
+
+static bool put_name(struct if_nameindex *to, const struct ifaddrs *i) {
+    struct sockaddr_ll ll;
+    memcpy(&ll, i->ifa_addr, sizeof ll);
+    to->if_index = (unsigned)ll.sll_ifindex;
+    to->if_name = strdup(i->ifa_name);
+    return to->if_name != NULL;
+}
+
+// One for each interface, and its end; for if_freenameindex().
+static struct if_nameindex *names_of(const struct ifaddrs *list) {
+    size_t count = 0;
+    size_t done = 0;
+    for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
+        count++;
+    }
+    struct if_nameindex *names = calloc(count + 1, sizeof *names);
+    for (const struct ifaddrs *i = list; names && i; i = i->ifa_next) {
+        if (!i->ifa_addr || i->ifa_addr->sa_family != AF_PACKET) {
+            continue;
+        }
+        if (!put_name(&names[done++], i)) {
+            if_freenameindex(names);
+            return NULL;
+        }
+    }
+    return names;
+}
+
+EXPORT struct if_nameindex *if_nameindex(void) {
+    struct ifaddrs *list = NULL;
+    if (getifaddrs(&list) < 0) {
+        return NULL;
+    }
+    struct if_nameindex *names = names_of(list);
+    freeifaddrs(list);
+    if (!names) {
+        errno = ENOBUFS;
+    }
+    return names;
 }
 
 EXPORT unsigned if_nametoindex(const char *name) {

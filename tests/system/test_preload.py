@@ -622,6 +622,20 @@ def control_data():
 
 
 @test
+def interfaces():
+    """The list of interfaces is the far core's."""
+    needs("ip")
+    with Far() as far:
+        with far.net.inside():
+            pair = ["far0", "type", "veth", "peer", "name", "far1"]
+            subprocess.run(["ip", "link", "add", *pair], check=True)
+        script = "import socket; print(socket.if_nameindex())"
+        want = far.native(PYTHON, "-c", script).end()
+        check("far0" in want[0], want)
+        check_equal(far.near(*RUN, PYTHON, "-c", script).end(), want)
+
+
+@test
 def counted():
     """farsockd's counters show that nothing went past it."""
     with Far() as far:
