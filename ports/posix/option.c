@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "farsock/posix.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include <netinet/in.h>
@@ -34,8 +35,11 @@ int far_posix_setsockopt(struct far_link *l, int sock, int level, int opt,
     if (size == 0) {
         return far_setsockopt(l, sock, level, opt, val, len);
     }
-    if (len < size) {
-        // Too short in either form: the kernel says what it says of such.
+    // IPv4 wants sources to have just that length.
+    bool longer = level == IPPROTO_IP && size == sizeof host && len > size;
+    if (len < size || longer) {
+        // Of a wrong length in either form: the kernel says what it says of
+        // such.
         return far_setsockopt(l, sock, level, opt, &g, 0);
     }
     memcpy(&host, val, size);
