@@ -23,6 +23,8 @@
 #define TURN_ACCEPTS   16u            // connections that the policy refuses
 #define TURN_DATAGRAMS 64u            // the same
 #define TURN_LINK      (512u * 1024u) // of all sockets of a link
+// Whatever it is that takes long: a connect() on loopback is 50 us.
+#define TURN_NS 30000u
 
 #define VIOLATIONS_MAX 8u // then the link is reset
 
@@ -140,9 +142,11 @@ struct link {
     struct far_msg_reader cmd;
     struct far_msg_writer evt;
     struct slot *slots;
-    struct tag *tags; // 0 .. layout.tags
-    struct node run;  // sockets that have something to do
-    uint32_t sockets; // open
+    struct tag *tags;     // 0 .. layout.tags
+    struct node run;      // sockets that something happened to
+    struct node more;     // those whose turn was too short for what they have
+    uint64_t turn_end_ns; // of the turn under way
+    uint32_t sockets;     // open
     uint32_t requests;
     uint32_t lookups;
     uint32_t incoming; // accepted connections that are open
@@ -230,7 +234,7 @@ struct dgram_part {
 
 struct sock {
     struct watch watch;
-    struct node run;    // in link->run
+    struct node run;    // in link->run or link->more
     struct node linger; // in engine->lingering
     struct link *link;
     int fd; // -1: poisoned
@@ -311,6 +315,9 @@ struct sock *sock_new(struct link *l, uint32_t slot,
 
 // Something may be to do: s gets a turn.
 void sock_wake(struct sock *s);
+
+// s has used up its turn: it gets another one, after those that have had none.
+void sock_again(struct sock *s);
 
 // One turn. s may be freed. Returns the bytes moved.
 uint32_t sock_turn(struct sock *s);

@@ -313,7 +313,12 @@ uint32_t dgram_tx(struct sock *s, uint32_t budget) {
             break;
         }
         moved += n;
-        moved = i + 1 == most && moved < budget ? budget : moved;
+        bool over = i + 1 == most || (most == TURN_DATAGRAMS &&
+                                         now_ns() >= s->link->turn_end_ns);
+        if (over) {
+            moved = moved < budget ? budget : moved;
+            break;
+        }
     }
     if (!s->tx_blocked) {
         unwant_out(s);

@@ -140,7 +140,8 @@ static void serve(struct link *l, const struct far_msg *m,
     op_serve(l, m, payload);
 }
 
-// Messages served, fewer than most when there are no more.
+// Messages served, fewer than most when there are no more; most also when the
+// turn's time is over.
 static uint32_t serve_messages(struct link *l, uint32_t most) {
     uint64_t buf[FAR_RECORD_MAX / 8u];
     for (uint32_t i = 0; i < most; i++) {
@@ -154,6 +155,9 @@ static uint32_t serve_messages(struct link *l, uint32_t most) {
             return i;
         }
         serve(l, &m, buf);
+        if (now_ns() >= l->turn_end_ns) {
+            return most; // for now
+        }
     }
     return most;
 }
@@ -170,24 +174,44 @@ static void publish_counters(struct link *l) {
     FAR_CLEAN(FAR_AT_FAR_COUNT, c, sizeof *c);
 }
 
-static void serve_sockets(struct link *l) {
+static void take_all(struct node *from, struct node *to) {
+    while (!node_is_alone(from)) {
+        struct node *n = from->next;
+        node_remove(n);
+        node_append(to, n);
+    }
+}
+
+// What a list's sockets have to do, until bytes or the time are used up. Those
+// that are left are first in the next turn.
+static uint32_t serve_list(struct link *l, struct node *list, uint32_t bytes) {
     struct node turn;
     node_init(&turn);
-    uint32_t bytes = 0;
-    while (!node_is_alone(&l->run)) {
-        struct node *n = l->run.next;
-        node_remove(n);
-        node_append(&turn, n);
-    }
-    while (!node_is_alone(&turn)) {
+    take_all(list, &turn);
+    bool more = true;
+    while (more && !node_is_alone(&turn)) {
         struct node *n = turn.next;
         node_remove(n);
-        if (bytes >= TURN_LINK) {
-            node_append(&l->run, n);
-            continue;
-        }
         bytes += sock_turn(OF(n, struct sock, run)) + 64u;
+        more = bytes < TURN_LINK && now_ns() < l->turn_end_ns;
     }
+    take_all(list, &turn);
+    take_all(&turn, list);
+    return bytes;
+}
+
+// A socket that floods must not delay the others of its link: they go first,
+// and near hears of it before the flood goes on.
+static void serve_sockets(struct link *l) {
+    uint32_t bytes = serve_list(l, &l->run, 0);
+    if (!node_is_alone(&l->more)) {
+        flush(l);
+        serve_list(l, &l->more, bytes);
+    }
+}
+
+static bool has_work(const struct link *l) {
+    return !node_is_alone(&l->run) || !node_is_alone(&l->more);
 }
 
 // Near is gone: every socket gets its close, whatever the messages said last;
@@ -227,7 +251,7 @@ static bool dead_turn(struct link *l, bool *gone) {
     }
     serve_sockets(l);
     if (l->sockets > 0) {
-        return !node_is_alone(&l->run);
+        return has_work(l);
     }
     free_link(l);
     *gone = true;
@@ -236,16 +260,19 @@ static bool dead_turn(struct link *l, bool *gone) {
 
 bool link_turn(struct link *l, bool *gone) {
     if (l->dead) {
+        l->turn_end_ns = UINT64_MAX;
         return dead_turn(l, gone);
     }
+    l->turn_end_ns = now_ns() + TURN_NS;
     uint32_t served = serve_messages(l, TURN_MESSAGES);
     if (served > 0) {
         l->idle_bells = 0;
     }
+    l->turn_end_ns = now_ns() + TURN_NS;
     serve_sockets(l);
     flush(l);
     publish_counters(l);
-    if (l->dead || served == TURN_MESSAGES || !node_is_alone(&l->run)) {
+    if (l->dead || served == TURN_MESSAGES || has_work(l)) {
         return true;
     }
     if (!far_msg_may_sleep(&l->cmd)) {
@@ -401,6 +428,7 @@ struct link *engine_link_new(struct engine *e, const struct link_spec *spec) {
     node_init(&l->tick);
     node_init(&l->muted);
     node_init(&l->run);
+    node_init(&l->more);
     map_parts(l);
     if (!alloc_tables(l) || !watch_link(l)) {
         int saved = errno;

@@ -33,6 +33,13 @@ void sock_wake(struct sock *s) {
     link_wake(s->link);
 }
 
+void sock_again(struct sock *s) {
+    if (node_is_alone(&s->run)) {
+        node_append(&s->link->more, &s->run);
+    }
+    link_wake(s->link);
+}
+
 static void sock_ready(struct watch *w, uint32_t events) {
     struct sock *s = OF(w, struct sock, watch);
     s->events |= events;
@@ -385,7 +392,7 @@ uint32_t sock_turn(struct sock *s) {
         is_stream(s) ? stream_rx(s, TURN_BYTES) : dgram_rx(s, TURN_BYTES);
     sock_publish(s);
     if (s->fd >= 0 && (moved >= TURN_BYTES || got >= TURN_BYTES)) {
-        sock_wake(s);
+        sock_again(s);
     }
     return moved + got;
 }
