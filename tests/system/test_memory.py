@@ -257,6 +257,17 @@ def without(place, side, part):
     return None
 
 
+def in_models():
+    """The places that the steps of the models stand for."""
+    lines = [
+        line
+        for path in (TOP / "src").glob("*/*.pml")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith("// omit:")
+    ]
+    return {place.name for place in places() if re.search(rf"\b{place.name}\b", "\n".join(lines))}
+
+
 def in_pairs(work, items):
     """Two at a time. What the work returned, in order."""
     results = [None] * len(items)
@@ -319,8 +330,11 @@ def every_place_is_needed():
     found = in_pairs(without, todo)
     for (place, side, _), wrong in zip(todo, found):
         print(f"# {place.name} ({side}): {wrong}", flush=True)
-    missed = [p.name for (p, _, _), wrong in zip(todo, found) if not wrong]
-    check_equal(missed, [], "not noticed")
+    # Which moment a barrier is for may not come on a busy machine: then a model
+    # must have shown it.
+    missed = {p.name for (p, _, _), wrong in zip(todo, found) if not wrong}
+    print(f"# by a model only, this time: {sorted(missed & in_models())}", flush=True)
+    check_equal(sorted(missed - in_models()), [], "not noticed")
 
 
 @test_on_caches
