@@ -158,7 +158,7 @@ static int allow_some(scmp_filter_ctx f) {
     int err = 0;
     for (size_t i = 0; i < sizeof families / sizeof families[0] && !err; i++) {
         err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
     }
     if (!err) {
         err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,

@@ -15,7 +15,7 @@ FUZZ_OBJ := $(call obj,$(filter-out %/main.c,$(FUZZ_HELP))) \
     $(filter-out %/main.o,$(DAEMON_OBJ)) $(LIB) $(B)/obj/sources
 FUZZ_MAIN := $(if $(filter fuzz,$(SAN)),,$(call obj,tests/fuzz/main.c))
 
-$(FUZZ): LIBS = $(INIH_LIBS) $(FUZZ_LINK)
+$(FUZZ): LIBS = $(INIH_LIBS) $(SECCOMP_LIBS) $(FUZZ_LINK)
 $(FUZZ): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_OBJ) $(FUZZ_MAIN)
 	$(link)
 
