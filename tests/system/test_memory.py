@@ -258,14 +258,15 @@ def without(place, side, part):
 
 
 def in_models():
-    """The places that the steps of the models stand for."""
+    """The barriers that the steps of the models stand for."""
     lines = [
         line
         for path in (TOP / "src").glob("*/*.pml")
         for line in path.read_text(encoding="utf-8").splitlines()
         if line.startswith("// omit:")
     ]
-    return {place.name for place in places() if re.search(rf"\b{place.name}\b", "\n".join(lines))}
+    barriers = [p.name for p in places() if p.primitive not in ("CLEAN", "INV")]
+    return {name for name in barriers if re.search(rf"\b{name}\b", "\n".join(lines))}
 
 
 def in_pairs(work, items):
