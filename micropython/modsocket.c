@@ -98,9 +98,9 @@ static size_t ip_size(uint32_t family) {
 
 static mp_obj_t inet_pton(mp_obj_t family_obj, mp_obj_t text_obj) {
     uint8_t ip[16];
-    size_t size = ip_size(far_mp_get_u32(family_obj));
-    const char *text = mp_obj_str_get_str(text_obj);
-    if (!(size == 4 ? far_mp_pton4(text, ip) : far_mp_pton6(text, ip))) {
+    uint32_t family = far_mp_get_u32(family_obj);
+    size_t size = ip_size(family);
+    if (far_inet_pton(family, mp_obj_str_get_str(text_obj), ip) != 1) {
         mp_raise_OSError(MP_EINVAL);
     }
     return mp_obj_new_bytes(ip, size);
@@ -108,13 +108,9 @@ static mp_obj_t inet_pton(mp_obj_t family_obj, mp_obj_t text_obj) {
 static MP_DEFINE_CONST_FUN_OBJ_2(inet_pton_obj, inet_pton);
 
 static mp_obj_t ip_text(const uint8_t *ip, size_t size) {
-    char text[FAR_MP_ADDR_TEXT];
-    if (size == 4) {
-        far_mp_ntop4(ip, text);
-    } else {
-        far_mp_ntop6(ip, text);
-    }
-    return mp_obj_new_str(text, strlen(text));
+    char text[FAR_INET_TEXT];
+    int len = far_inet_ntop(size == 4 ? FAR_AF_INET : FAR_AF_INET6, ip, text);
+    return mp_obj_new_str(text, (size_t)len);
 }
 
 static const uint8_t *get_ip(mp_obj_t obj, size_t size) {

@@ -91,14 +91,6 @@ int far_mp_late(uint64_t deadline_ns);
 
 // --- modsocket_addr.c ---
 
-#define FAR_MP_ADDR_TEXT 46 // characters of an IPv6 address, NUL included
-
-// A numeric address. False if text is none.
-bool far_mp_pton4(const char *text, uint8_t ip[4]);
-bool far_mp_pton6(const char *text, uint8_t ip[16]);
-void far_mp_ntop4(const uint8_t ip[4], char text[FAR_MP_ADDR_TEXT]);
-void far_mp_ntop6(const uint8_t ip[16], char text[FAR_MP_ADDR_TEXT]);
-
 // What Python calls an address: a tuple, or a packed Linux sockaddr. Looks
 // names up on the far core, in the socket's family. Raises.
 void far_mp_addr_get(struct far_mp_socket *self, mp_obj_t obj,

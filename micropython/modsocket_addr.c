@@ -1,4 +1,4 @@
-// Addresses: numbers as text, tuples, packed Linux sockaddrs.
+// Addresses: tuples, packed Linux sockaddrs.
 // SPDX-License-Identifier: MIT
 
 #include "modsocket.h"
@@ -12,152 +12,6 @@
 #define SIN6_SIZE     28
 #define SOCKADDR_MAX  128
 #define FLOWINFO_MAX  0xfffff
-
-// --- Text -------------------------------------------------------------------
-
-bool far_mp_pton4(const char *text, uint8_t ip[4]) {
-    for (unsigned i = 0; i < 4; i++) {
-        unsigned value = 0, digits = 0;
-        for (; *text >= '0' && *text <= '9' && digits < 4; digits++) {
-            value = value * 10u + (unsigned)(*text++ - '0');
-        }
-        // A leading zero means octal to some and decimal to others.
-        bool octal = digits > 1 && text[-(int)digits] == '0';
-        if (digits == 0 || octal || value > 255 ||
-            *text++ != (i < 3 ? '.' : '\0')) {
-            return false;
-        }
-        ip[i] = (uint8_t)value;
-    }
-    return true;
-}
-
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-// Up to four hexadecimal digits. Returns how many, *text after them.
-static unsigned get_group(const char **text, unsigned *value) {
-    unsigned digits = 0;
-    *value = 0;
-    for (int d; digits < 5 && (d = hex_digit(**text)) >= 0; digits++) {
-        *value = *value << 4 | (unsigned)d;
-        ++*text;
-    }
-    return digits;
-}
-
-bool far_mp_pton6(const char *text, uint8_t ip[16]) {
-    uint8_t out[16] = {0};
-    unsigned n = 0;
-    int gap = -1; // where "::" stands
-    if (*text == ':' && *++text != ':') {
-        return false;
-    }
-    for (bool more = true; more;) {
-        const char *group = text;
-        unsigned value;
-        unsigned digits = get_group(&text, &value);
-        if (*text == '.' && n <= 12 && far_mp_pton4(group, out + n)) {
-            n += 4;
-            break;
-        }
-        if (digits > 4 || (digits > 0 && n == 16)) {
-            return false;
-        }
-        if (digits > 0) {
-            out[n++] = (uint8_t)(value >> 8);
-            out[n++] = (uint8_t)value;
-        } else if (*text != ':' && gap != (int)n) {
-            return false; // ends in a single colon, or is no address at all
-        }
-        more = *text == ':';
-        if (digits == 0 && more) {
-            if (gap >= 0) {
-                return false;
-            }
-            gap = (int)n;
-        }
-        if (more) {
-            text++;
-        } else if (*text != '\0') {
-            return false;
-        }
-    }
-    if (gap < 0 ? n != 16 : n == 16) {
-        return false;
-    }
-    if (gap >= 0) {
-        size_t tail = n - (unsigned)gap;
-        memmove(out + 16 - tail, out + gap, tail);
-        memset(out + gap, 0, 16 - n);
-    }
-    memcpy(ip, out, 16);
-    return true;
-}
-
-static char *put_number(char *to, unsigned value, unsigned base) {
-    if (value >= base) {
-        to = put_number(to, value / base, base);
-    }
-    *to++ = "0123456789abcdef"[value % base];
-    *to = '\0';
-    return to;
-}
-
-void far_mp_ntop4(const uint8_t ip[4], char text[FAR_MP_ADDR_TEXT]) {
-    for (unsigned i = 0; i < 4; i++) {
-        text = put_number(text, ip[i], 10);
-        if (i < 3) {
-            *text++ = '.';
-        }
-    }
-}
-
-// The first of the longest runs of two or more zero groups.
-static unsigned longest_gap(const uint8_t ip[16], unsigned *first) {
-    unsigned best = 1;
-    *first = 8;
-    for (unsigned i = 0, run = 0; i < 8; i++) {
-        run = ip[2 * i] == 0 && ip[2 * i + 1] == 0 ? run + 1 : 0;
-        if (run > best) {
-            best = run;
-            *first = i + 1 - run;
-        }
-    }
-    return *first < 8 ? best : 0;
-}
-
-void far_mp_ntop6(const uint8_t ip[16], char text[FAR_MP_ADDR_TEXT]) {
-    unsigned first;
-    unsigned gap = longest_gap(ip, &first);
-    // As glibc: compatible and mapped addresses end like IPv4.
-    bool v4 = first == 0 &&
-              (gap == 6 || (gap == 5 && ip[10] == 0xff && ip[11] == 0xff));
-    for (unsigned i = 0; i < 8; i++) {
-        if (i == first) {
-            *text++ = ':';
-            i += gap - 1;
-            if (i == 7) {
-                *text++ = ':';
-            }
-            continue;
-        }
-        if (i > 0) {
-            *text++ = ':';
-        }
-        if (v4 && i == 6) {
-            far_mp_ntop4(ip + 12, text);
-            return;
-        }
-        text = put_number(text, (unsigned)ip[2 * i] << 8 | ip[2 * i + 1], 16);
-    }
-    *text = '\0';
-}
 
 // --- Packed -----------------------------------------------------------------
 
@@ -197,12 +51,8 @@ int far_mp_addr_unpack(const uint8_t *buf, size_t len, struct far_addr *addr) {
 // --- Tuples -----------------------------------------------------------------
 
 mp_obj_t far_mp_addr_new(const struct far_addr *addr) {
-    char text[FAR_MP_ADDR_TEXT];
-    if (addr->family == FAR_AF_INET) {
-        far_mp_ntop4(addr->ip, text);
-    } else if (addr->family == FAR_AF_INET6) {
-        far_mp_ntop6(addr->ip, text);
-    } else {
+    char text[FAR_INET_TEXT];
+    if (far_inet_ntop(addr->family, addr->ip, text) < 0) {
         return mp_const_none;
     }
     mp_obj_t items[4] = {
@@ -222,14 +72,11 @@ static bool get_known(const char *host, struct far_addr *addr) {
     if (host[0] == '\0') {
         return true; // any address: zero
     }
-    if (addr->family == FAR_AF_INET6) {
-        return far_mp_pton6(host, addr->ip);
-    }
-    if (strcmp(host, "<broadcast>") == 0) {
+    if (addr->family == FAR_AF_INET && strcmp(host, "<broadcast>") == 0) {
         memset(addr->ip, 0xff, 4);
         return true;
     }
-    return far_mp_pton4(host, addr->ip);
+    return far_inet_pton(addr->family, host, addr->ip) == 1;
 }
 
 static void get_host(struct far_mp_socket *self, const char *host,

@@ -175,9 +175,9 @@ static mp_obj_t gethostbyname_fun(mp_obj_t host_obj) {
     }
     struct far_mp_names names;
     far_mp_names_get(&names, host, NULL, &hints);
-    char text[FAR_MP_ADDR_TEXT] = "";
+    char text[FAR_INET_TEXT] = "";
     if (names.count > 0) {
-        far_mp_ntop4(names.entries[0].addr.ip, text);
+        far_inet_ntop(FAR_AF_INET, names.entries[0].addr.ip, text);
     }
     return mp_obj_new_str(text, strlen(text));
 }

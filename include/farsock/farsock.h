@@ -312,6 +312,12 @@ int far_getnameinfo(struct far_link *l, const struct far_addr *addr,
     uint32_t flags, char *host, size_t host_len, char *service,
     size_t service_len, int *sys, uint64_t deadline_ns);
 
+// Numeric addresses as text, without a link. As inet_pton(3): 1, 0 if text is
+// none, FAR_EAFNOSUPPORT. As inet_ntop(3): characters, or FAR_EAFNOSUPPORT.
+#define FAR_INET_TEXT 46u // room for the longest, its end included
+int far_inet_pton(uint32_t family, const char *text, uint8_t *ip);
+int far_inet_ntop(uint32_t family, const uint8_t *ip, char text[FAR_INET_TEXT]);
+
 // --- Interfaces of the far core ---
 
 // As getifaddrs(3): how many there are, of which up to max are in out. FAR_E...
