@@ -498,6 +498,14 @@ static uint32_t recv_to_part(struct sock *s) {
         recv_failed(s, n);
         return 0;
     }
+    // Near takes a record in parts if it is larger than the ring: with the gap
+    // that made it so here. Else another process has taken the datagram that we
+    // looked at, and this one must come whole or not at all.
+    pad_ctl(&in, ctl_gap(s));
+    uint32_t whole = RX_HEAD + in.ctl_len + FAR_ALIGN8((uint32_t)n);
+    if (whole <= s->rx_size && whole > rx_free(s)) {
+        return RX_HEAD;
+    }
     put_head(s, (uint32_t)n, &in);
     p->len = (uint32_t)n;
     p->done = 0;
