@@ -109,8 +109,7 @@ static int wait_connected(struct far_link *l, uint32_t slot,
 
 static void forget_shutdown(struct far_link *l, uint32_t slot) {
     fari_lock(l, &l->lock);
-    l->socks[slot].flags =
-        (uint8_t)(l->socks[slot].flags & ~(FARI_SHUT_RD | FARI_SHUT_WR));
+    fari_unmark(&l->socks[slot], FARI_SHUT_RD | FARI_SHUT_WR);
     fari_unlock(l, &l->lock);
 }
 
@@ -158,9 +157,9 @@ static int connect_dgram(struct far_link *l, uint32_t slot,
         struct fari_sock *s = &l->socks[slot];
         fari_lock(l, &l->lock);
         if (addr->family == FAR_AF_UNSPEC) {
-            s->flags = (uint8_t)(s->flags & ~FARI_PEER);
+            fari_unmark(s, FARI_PEER);
         } else {
-            s->flags |= FARI_PEER;
+            fari_mark(s, FARI_PEER);
         }
         fari_unlock(l, &l->lock);
     }
@@ -287,7 +286,7 @@ int far_shutdown(struct far_link *l, int sock, int how) {
             [FAR_SHUT_RDWR] = FARI_SHUT_RD | FARI_SHUT_WR,
         };
         fari_lock(l, &l->lock);
-        l->socks[ask.slot].flags |= marks[how];
+        fari_mark(&l->socks[ask.slot], marks[how]);
         fari_wake(l, FARI_WAIT_SOCK, ask.slot);
         fari_unlock(l, &l->lock);
     }

@@ -193,9 +193,9 @@ static void set_busy(struct far_link *l, uint32_t slot, bool busy) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &l->lock);
     if (busy) {
-        s->flags |= FARI_TX_BUSY;
+        fari_mark(s, FARI_TX_BUSY);
     } else {
-        s->flags = (uint8_t)(s->flags & ~FARI_TX_BUSY);
+        fari_unmark(s, FARI_TX_BUSY);
         fari_wake(l, FARI_WAIT_SOCK, slot);
     }
     fari_unlock(l, &l->lock);

@@ -81,7 +81,7 @@ static void take_rest(struct far_link *l, uint32_t slot, struct taken *t) {
     }
     fari_wait_end(l, w);
     fari_lock(l, &l->lock);
-    s->flags = (uint8_t)(s->flags & ~FARI_RX_BUSY);
+    fari_unmark(s, FARI_RX_BUSY);
     fari_wake(l, FARI_WAIT_SOCK, slot);
     fari_unlock(l, &l->lock);
 }
@@ -94,7 +94,7 @@ static int32_t take_large(struct far_link *l, uint32_t slot, struct taken *t,
         return FAR_EMSGSIZE;
     }
     fari_lock(l, &l->lock);
-    s->flags |= FARI_RX_BUSY;
+    fari_mark(s, FARI_RX_BUSY);
     fari_unlock(l, &l->lock);
     t->left = FAR_ALIGN8(h->len);
     t->len = h->len;

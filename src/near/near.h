@@ -85,6 +85,15 @@ struct fari_sock {
     uint32_t next_free;
 };
 
+// Under the link's lock: nobody else writes between load and store, so that no
+// core needs a read-modify-write of a byte, which not all have.
+static inline void fari_mark(struct fari_sock *s, uint32_t flags) {
+    s->flags = (uint8_t)(s->flags | flags);
+}
+static inline void fari_unmark(struct fari_sock *s, uint32_t flags) {
+    s->flags = (uint8_t)(s->flags & ~flags);
+}
+
 enum fari_tag_state {
     FARI_TAG_FREE,
     FARI_TAG_ASKED,

@@ -59,8 +59,8 @@ static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
         memcpy(v, val, sizeof v);
         bool waits = v[0] && v[1] > 0 && s->type == FAR_SOCK_STREAM;
         fari_lock(l, &l->lock);
-        s->flags = (uint8_t)(s->flags & ~FARI_LINGER);
-        s->flags |= waits ? FARI_LINGER : 0;
+        fari_unmark(s, FARI_LINGER);
+        fari_mark(s, waits ? FARI_LINGER : 0);
         fari_unlock(l, &l->lock);
     }
     if (level == FAR_SOL_SOCKET && opt == FAR_SO_OOBINLINE && len >= 4) {

@@ -186,7 +186,7 @@ bool fari_over_by_death(struct far_link *l, uint32_t slot, bool tell,
     }
     fari_lock(l, &l->lock);
     *result = s->flags & FARI_DOWN_TOLD ? 0 : FAR_ECONNRESET;
-    s->flags |= tell ? FARI_DOWN_TOLD : 0;
+    fari_mark(s, tell ? FARI_DOWN_TOLD : 0);
     fari_unlock(l, &l->lock);
     return true;
 }

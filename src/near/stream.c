@@ -12,7 +12,7 @@ int fari_may_send(struct far_link *l, uint32_t slot, bool tell) {
     if (fari_is_down(l)) {
         fari_lock(l, &l->lock);
         int err = s->flags & FARI_DOWN_TOLD ? FAR_EPIPE : FAR_ECONNRESET;
-        s->flags |= tell ? FARI_DOWN_TOLD : 0;
+        fari_mark(s, tell ? FARI_DOWN_TOLD : 0);
         fari_unlock(l, &l->lock);
         return err;
     }
