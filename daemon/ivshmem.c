@@ -33,11 +33,14 @@ struct ivshmem {
     char path[CONFIG_TEXT];
     uint32_t sockets;
     uint32_t tags;
-    int lock;                 // one farsockd for one memory
-    int sock;                 // -1: the server is gone
-    int id;                   // ours; -1: not yet known
-    int bell;                 // that rings us
-    int peers[IVSHMEM_PEERS]; // what rings them, -1: not there
+    int lock; // one farsockd for one memory
+    int sock; // -1: the server is gone
+    int id;   // ours; -1: not yet known
+    int bell; // that rings us
+    struct peer {
+        int id;
+        int bell; // rings it; -1: free
+    } peers[IVSHMEM_PEERS];
     void *mem;
     size_t bytes;
 };
@@ -61,12 +64,22 @@ static int map_memory(struct ivshmem *v, int fd) {
         PROT_READ | PROT_WRITE);
 }
 
+static struct peer *find_peer(struct ivshmem *v, int id) {
+    for (int i = 0; i < IVSHMEM_PEERS; i++) {
+        if (v->peers[i].bell >= 0 && v->peers[i].id == id) {
+            return &v->peers[i];
+        }
+    }
+    return NULL;
+}
+
 static void forget_peer(struct ivshmem *v, int id) {
-    if (v->peers[id] < 0) {
+    struct peer *gone = find_peer(v, id);
+    if (gone == NULL) {
         return;
     }
-    close(v->peers[id]);
-    v->peers[id] = -1;
+    close(gone->bell);
+    gone->bell = -1;
     const struct far_part_header *near = v->mem;
     if (v->fixed != NULL && far_load(&near->bell) == (uint32_t)id + 1u) {
         far_log(FAR_LOG_INFO, "%s: the near core is gone", v->path);
@@ -74,10 +87,25 @@ static void forget_peer(struct ivshmem *v, int id) {
     }
 }
 
-// Takes fd. A client with several vectors has several doorbells: one will do.
+// Where a new peer's doorbell goes; NULL if there is no room, or if it has one:
+// a client with several vectors has several, of which one will do.
+static int *place_for(struct ivshmem *v, int id) {
+    if (id == v->id) {
+        return v->bell < 0 ? &v->bell : NULL;
+    }
+    for (int i = 0; i < IVSHMEM_PEERS && find_peer(v, id) == NULL; i++) {
+        if (v->peers[i].bell < 0) {
+            v->peers[i].id = id;
+            return &v->peers[i].bell;
+        }
+    }
+    return NULL;
+}
+
+// Takes fd.
 static void meet_peer(struct ivshmem *v, int id, int fd) {
-    int *place = id == v->id ? &v->bell : &v->peers[id];
-    if (*place >= 0) {
+    int *place = place_for(v, id);
+    if (place == NULL) {
         close(fd);
         return;
     }
@@ -96,7 +124,7 @@ static bool take(struct ivshmem *v, int64_t number, int fd) {
         }
         return ok;
     }
-    if (number < 0 || number >= IVSHMEM_PEERS) {
+    if (number < 0 || number >= IVSHMEM_IDS) {
         if (fd >= 0) {
             close(fd);
         }
@@ -154,8 +182,7 @@ static bool take_greeting(struct ivshmem *v) {
     int64_t number;
     int fd;
     if (!wait_number(v, &number, &fd) || number != IVSHMEM_VERSION ||
-        !wait_number(v, &number, &fd) || number < 0 ||
-        number >= IVSHMEM_PEERS) {
+        !wait_number(v, &number, &fd) || number < 0 || number >= IVSHMEM_IDS) {
         return false;
     }
     v->id = (int)number;
@@ -196,7 +223,7 @@ static struct ivshmem *new_ivshmem(const char *path, const struct config *c) {
     v->watch.ready = server_ready;
     v->lock = v->sock = v->id = v->bell = -1;
     for (int i = 0; i < IVSHMEM_PEERS; i++) {
-        v->peers[i] = -1;
+        v->peers[i].bell = -1;
     }
     v->sockets = c->ivshmem_sockets;
     v->tags = c->ivshmem_tags;
@@ -258,8 +285,11 @@ const char *ivshmem_path(const struct ivshmem *v) {
 }
 
 static int bell_of(void *arg, uint32_t bell) {
-    const struct ivshmem *v = arg;
-    return bell >= 1 && bell <= IVSHMEM_PEERS ? v->peers[bell - 1] : -1;
+    struct ivshmem *v = arg;
+    const struct peer *p = bell >= 1 && bell <= IVSHMEM_IDS
+                               ? find_peer(v, (int)(bell - 1u))
+                               : NULL;
+    return p != NULL ? p->bell : -1;
 }
 
 int ivshmem_start(struct ivshmem *v, struct engine *e) {
@@ -299,8 +329,8 @@ void ivshmem_close(struct ivshmem *v) {
         fixed_free(v->fixed);
     }
     for (int i = 0; i < IVSHMEM_PEERS; i++) {
-        if (v->peers[i] >= 0) {
-            close(v->peers[i]);
+        if (v->peers[i].bell >= 0) {
+            close(v->peers[i].bell);
         }
     }
     if (v->bell >= 0) {

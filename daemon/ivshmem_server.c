@@ -25,6 +25,9 @@
 struct client {
     int fd; // -1: free
     int bell;
+    // Never one that was in use: QEMU 7.2 goes on with freed memory when a peer
+    // comes back under its old id.
+    int id;
 };
 
 struct server {
@@ -32,6 +35,7 @@ struct server {
     int memfd;
     struct far_part_header *far; // far's half
     struct client clients[IVSHMEM_PEERS];
+    int next_id;
     bool served; // somebody was there
 };
 
@@ -52,8 +56,9 @@ static void write_off_far(struct server *s, int id) {
     }
 }
 
-static void drop_client(struct server *s, int id) {
-    close_client(&s->clients[id]);
+static void drop_client(struct server *s, struct client *gone) {
+    int id = gone->id;
+    close_client(gone);
     write_off_far(s, id);
     for (int i = 0; i < IVSHMEM_PEERS; i++) {
         if (s->clients[i].fd >= 0) {
@@ -65,23 +70,23 @@ static void drop_client(struct server *s, int id) {
     }
 }
 
-static bool greet(struct server *s, int id) {
-    struct client *c = &s->clients[id];
+static bool greet(struct server *s, const struct client *c) {
     bool ok = ivshmem_send(c->fd, IVSHMEM_VERSION, -1) &&
-              ivshmem_send(c->fd, id, -1) &&
+              ivshmem_send(c->fd, c->id, -1) &&
               ivshmem_send(c->fd, IVSHMEM_MEMORY, s->memfd);
     for (int i = 0; ok && i < IVSHMEM_PEERS; i++) {
-        if (i != id && s->clients[i].fd >= 0) {
-            ok = ivshmem_send(c->fd, i, s->clients[i].bell);
+        const struct client *other = &s->clients[i];
+        if (other != c && other->fd >= 0) {
+            ok = ivshmem_send(c->fd, other->id, other->bell);
         }
     }
-    return ok && ivshmem_send(c->fd, id, c->bell);
+    return ok && ivshmem_send(c->fd, c->id, c->bell);
 }
 
-static void introduce(struct server *s, int id) {
+static void introduce(struct server *s, const struct client *c) {
     for (int i = 0; i < IVSHMEM_PEERS; i++) {
-        if (i != id && s->clients[i].fd >= 0) {
-            ivshmem_send(s->clients[i].fd, id, s->clients[id].bell);
+        if (&s->clients[i] != c && s->clients[i].fd >= 0) {
+            ivshmem_send(s->clients[i].fd, c->id, c->bell);
         }
     }
 }
@@ -91,21 +96,23 @@ static void accept_client(struct server *s) {
     if (fd < 0) {
         return;
     }
-    int id = 0;
-    while (id < IVSHMEM_PEERS && s->clients[id].fd >= 0) {
-        id++;
+    int i = 0;
+    while (i < IVSHMEM_PEERS && s->clients[i].fd >= 0) {
+        i++;
     }
-    int bell = id < IVSHMEM_PEERS ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+    bool room = i < IVSHMEM_PEERS && s->next_id < IVSHMEM_IDS;
+    int bell = room ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
     if (bell < 0) {
         close(fd);
         return;
     }
-    s->clients[id] = (struct client){fd, bell};
+    struct client *c = &s->clients[i];
+    *c = (struct client){fd, bell, s->next_id++};
     s->served = true;
-    if (greet(s, id)) {
-        introduce(s, id);
+    if (greet(s, c)) {
+        introduce(s, c);
     } else {
-        close_client(&s->clients[id]);
+        close_client(c);
     }
 }
 
@@ -137,7 +144,7 @@ static void serve(struct server *s) {
         }
         for (int i = 0; n > 0 && i < IVSHMEM_PEERS; i++) {
             if (fds[i].revents != 0 && !is_there(fds[i].fd)) {
-                drop_client(s, i);
+                drop_client(s, &s->clients[i]);
             }
         }
         if (n > 0 && fds[IVSHMEM_PEERS].revents != 0) {

@@ -10,7 +10,8 @@
 
 #define IVSHMEM_VERSION 0
 #define IVSHMEM_MEMORY  (-1) // comes with the memory's descriptor
-#define IVSHMEM_PEERS   16   // of one memory; ids are below
+#define IVSHMEM_PEERS   16   // of one memory at a time
+#define IVSHMEM_IDS     65536
 
 // Sends one number, with fd if that is >= 0. Never waits.
 bool ivshmem_send(int sock, int64_t number, int fd);

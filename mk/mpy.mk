@@ -67,8 +67,8 @@ $(MPY_B)/%/flags: micropython/%/mpconfigvariant.mk mk/mpy.mk \
     $(wildcard micropython/micropython.mk) $(MPY_TREE)/.farsock-stamp
 	$(Q)rm -rf $(@D) && mkdir -p $(@D) && touch $@
 
-MPY_OURS := $(shell find micropython -name native-variant -prune -o \
-    -type f -print) $(wildcard include/*.h include/*/*.h src/*.h ports/posix/*.h)
+MPY_OURS := $(shell find micropython \( -name native-variant -o -name qemu \) \
+    -prune -o -type f -print) $(wildcard include/*.h include/*/*.h src/*.h ports/posix/*.h)
 
 $(B)/bin/micropython: $(MPY_B)/variant/flags $(MPY_CROSS) $(MPY_OURS) \
     $(if $(LIB_SRC),$(B)/lib/libfarsock.a)

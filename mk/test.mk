@@ -25,7 +25,9 @@ test: ## Run the tests (T=pattern: only those whose name matches)
 
 test-full: ## Run everything at full size, also under ASan, UBSan and TSan
 	@scripts/deps install build test lint
+	@scripts/deps install qemu || echo 'going on without: the emulated core will skip'
 	+@$(MAKE) tests-build
+	+@! command -v $(QEMU_CC) >/dev/null || $(MAKE) qemu
 	+@$(MAKE) SAN=address tests-build
 	+@$(MAKE) SAN=thread tests-build
 	+@$(MAKE) MEMORY=noncoherent tests-build

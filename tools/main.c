@@ -17,6 +17,8 @@ static const struct tool_command commands[] = {
     {"show", tool_show, "", "links, sockets and what they wait for"},
     {"dump", tool_dump, "", "the same for programs, tab-separated"},
     {"run", tool_run, "PROGRAM...", "a program whose sockets go over a link"},
+    {"qemu", tool_qemu, "[SCRIPT...]",
+        "MicroPython on an emulated core without system"},
     {"help", help, "", "this"},
     {"version", version, "", "the version"},
 };

@@ -17,37 +17,13 @@
 #include <unistd.h>
 
 #include "farsock/posix.h"
+#include "tools/own.h"
 #include "tools/tool.h"
 
 // As env(1) and nice(1) end when they could not do what they were to do.
 enum { RUN_FAILED = 125, RUN_NOT_EXECUTABLE = 126, RUN_NOT_FOUND = 127 };
 
 #define PATHS_MAX 4
-#define START_MS  5000 // for a farsockd of our own to answer
-
-// --- Where our other parts are ---
-
-// The file beside this program, else as installed. False if it is nowhere.
-static bool find_part(const char *beside, char *out, size_t size) {
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0) {
-        return false;
-    }
-    self[n] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash) {
-        *slash = '\0';
-    }
-    char joined[PATH_MAX + 64];
-    char real_name[PATH_MAX];
-    snprintf(joined, sizeof joined, "%s/%s", self, beside);
-    if (!realpath(joined, real_name)) {
-        return false;
-    }
-    snprintf(out, size, "%s", real_name);
-    return true;
-}
 
 // --- The program ---
 
@@ -92,96 +68,15 @@ static bool is_static(const char *path) {
 
 // --- The link ---
 
-static bool answers(const char *path) {
-    struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    size_t len = strlen(path);
-    if (len >= sizeof sun.sun_path) {
-        return false;
-    }
-    memcpy(sun.sun_path, path, len);
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    bool ok =
-        fd >= 0 && connect(fd, (const struct sockaddr *)&sun, sizeof sun) == 0;
-    if (fd >= 0) {
-        close(fd);
-    }
-    return ok;
-}
-
 static const char *default_link(void) {
     const char *paths[PATHS_MAX];
     int n = far_posix_paths(paths, PATHS_MAX);
     for (int i = 0; i < n; i++) {
-        if (answers(paths[i])) {
+        if (link_answers(paths[i])) {
             return paths[i];
         }
     }
     return NULL;
-}
-
-// A farsockd for this run only.
-struct own {
-    pid_t pid; // 0: none
-    char dir[64];
-    char link[80];
-};
-
-static int exec_daemon(const char *path, const char *link, pid_t parent) {
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent) {
-        return RUN_FAILED;
-    }
-    // Its messages are not the program's.
-    int null = open("/dev/null", O_RDWR);
-    dup2(null, 0);
-    dup2(null, 1);
-    // Ctrl-C is for the program; we end the daemon after it.
-    setpgid(0, 0);
-    execl(path, path, "--link", link, (char *)NULL);
-    return RUN_FAILED;
-}
-
-static bool start_own(struct own *o) {
-    char path[PATH_MAX];
-    const char *tmp = getenv("TMPDIR");
-    snprintf(o->dir, sizeof o->dir, "%.40s/farsock-XXXXXX",
-        tmp && tmp[0] == '/' ? tmp : "/tmp");
-    if ((!find_part("farsockd", path, sizeof path) &&
-            !find_part("../sbin/farsockd", path, sizeof path)) ||
-        !mkdtemp(o->dir)) {
-        return false;
-    }
-    snprintf(o->link, sizeof o->link, "%s/link", o->dir);
-    pid_t self = getpid();
-    o->pid = fork();
-    if (o->pid == 0) {
-        _exit(exec_daemon(path, o->link, self));
-    }
-    for (int ms = 0; o->pid > 0 && ms < START_MS; ms += 5) {
-        if (answers(o->link)) {
-            return true;
-        }
-        if (waitpid(o->pid, NULL, WNOHANG) == o->pid) {
-            o->pid = 0;
-            break;
-        }
-        usleep(5000);
-    }
-    return false;
-}
-
-static void stop_own(struct own *o) {
-    if (o->pid > 0) {
-        kill(o->pid, SIGTERM);
-        waitpid(o->pid, NULL, 0);
-    }
-    if (o->dir[0]) {
-        char lock[96];
-        snprintf(lock, sizeof lock, "%s.lock", o->link);
-        unlink(o->link);
-        unlink(lock);
-        rmdir(o->dir);
-    }
 }
 
 // --- Running ---
@@ -220,8 +115,8 @@ static int wait_program(void) {
 
 static int run_with_own(const char *library, const char *path, char **argv) {
     struct own own = {0};
-    if (!start_own(&own)) {
-        stop_own(&own);
+    if (!own_start(&own, false)) {
+        own_stop(&own);
         return tool_fail(RUN_FAILED,
             "no farsockd answers, and none of our own starts");
     }
@@ -235,7 +130,7 @@ static int run_with_own(const char *library, const char *path, char **argv) {
     signal(SIGTERM, pass_on);
     signal(SIGHUP, pass_on);
     int status = child > 0 ? wait_program() : RUN_FAILED;
-    stop_own(&own);
+    own_stop(&own);
     return status;
 }
 
@@ -278,7 +173,7 @@ int tool_run(const struct tool_options *o, int argc, char **argv) {
     if (!find_part("../lib/libfarsock-preload.so", library, sizeof library)) {
         return tool_fail(RUN_FAILED, "libfarsock-preload.so is not there");
     }
-    if (link && !answers(link)) {
+    if (link && !link_answers(link)) {
         return tool_fail(RUN_FAILED, "no farsockd answers at %s", link);
     }
     link = link ? link : default_link();

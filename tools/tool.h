@@ -24,6 +24,9 @@ int tool_dump(const struct tool_options *o, int argc, char **argv);
 // tools/run.c
 int tool_run(const struct tool_options *o, int argc, char **argv);
 
+// tools/qemu.c
+int tool_qemu(const struct tool_options *o, int argc, char **argv);
+
 // Prints "farsock: ..." as one line on stderr; returns status.
 __attribute__((format(printf, 2, 3))) int tool_fail(int status, const char *fmt,
     ...);

@@ -67,8 +67,8 @@ static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
         int32_t v = 0;
         memcpy(&v, val, sizeof v);
         fari_lock(l, &l->lock);
-        s->flags = (uint8_t)(s->flags & ~FARI_INLINE);
-        s->flags |= v ? FARI_INLINE : 0;
+        fari_unmark(s, FARI_INLINE);
+        fari_mark(s, v ? FARI_INLINE : 0);
         fari_unlock(l, &l->lock);
     }
     bool is_stamp = opt == FAR_SO_TIMESTAMP || opt == FAR_SO_TIMESTAMPNS ||

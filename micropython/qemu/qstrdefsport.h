@@ -1,0 +1,2 @@
+// Names of this port for MicroPython's string table: none.
+// SPDX-License-Identifier: MIT

@@ -1,0 +1,73 @@
+# A near core without an operating system, in QEMU.
+# SPDX-License-Identifier: MIT
+
+.PHONY: qemu run-qemu size
+
+QEMU_B := $(abspath build)/qemu
+QEMU_CC ?= riscv64-unknown-elf-gcc
+QEMU_rv64 := -march=rv64imac -mabi=lp64 -misa-spec=2.2 -mcmodel=medany
+QEMU_rv32 := -march=rv32imac -mabi=ilp32 -misa-spec=2.2 -mcmodel=medany
+QEMU_ARCHS := rv64 rv32
+QEMU_PORT := ports/qemu-ivshmem
+QEMU_NEAR := $(call no_tests,src/wire/*.c src/ring/*.c src/near/*.c)
+QEMU_PORT_SRC := $(filter-out %/echo.c,$(wildcard $(QEMU_PORT)/*.c))
+QEMU_HEAD := $(wildcard include/farsock/* src/*/*.h $(QEMU_PORT)/*.h \
+    $(QEMU_PORT)/virt.ld)
+QEMU_MPY_SRC := $(wildcard micropython/qemu/* micropython/*.*)
+
+QEMU_IMAGES := $(foreach a,$(QEMU_ARCHS),$(QEMU_B)/$(a)/micropython.elf)
+QEMU_ECHOS := $(foreach a,$(QEMU_ARCHS),$(QEMU_B)/$(a)/echo.elf)
+
+qemu: $(QEMU_IMAGES) $(QEMU_ECHOS) ## Build MicroPython for a core without a system
+
+run-qemu: ## Run the first example on an emulated RISC-V core without a system
+	@scripts/deps install build test qemu
+	+@$(MAKE) products $(MPY_CROSS) $(QEMU_B)/rv64/micropython.elf
+	@scripts/run-demo --qemu
+
+# $(1): the architecture
+define qemu_rules
+$(QEMU_B)/$(1)/near/%.o: %.c $(QEMU_HEAD) mk/qemu.mk
+	$$(call say,CC,$(1) $$<)
+	@mkdir -p $$(@D)
+	$$(Q)$(QEMU_CC) $(QEMU_$(1)) -std=c11 -Os -g -ffunction-sections \
+	    -fdata-sections $(WARN) --specs=picolibc.specs \
+	    -Iinclude -Isrc -I$(QEMU_PORT) -c -o $$@ $$<
+$(QEMU_B)/$(1)/near/%.o: %.S mk/qemu.mk
+	$$(call say,AS,$(1) $$<)
+	@mkdir -p $$(@D)
+	$$(Q)$(QEMU_CC) $(QEMU_$(1)) -c -o $$@ $$<
+$(QEMU_B)/$(1)/libfarsock.a: $(patsubst %.c,$(QEMU_B)/$(1)/near/%.o,$(QEMU_NEAR))
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && riscv64-unknown-elf-ar rcs $$@ $$^
+$(QEMU_B)/$(1)/echo.elf: $(patsubst %.c,$(QEMU_B)/$(1)/near/%.o,\
+    $(QEMU_PORT_SRC) $(QEMU_PORT)/echo.c) \
+    $(QEMU_B)/$(1)/near/$(QEMU_PORT)/start.o $(QEMU_B)/$(1)/libfarsock.a
+	$$(call say,LD,$$@)
+	$$(Q)$(QEMU_CC) $(QEMU_$(1)) --specs=picolibc.specs -nostartfiles \
+	    -T $(QEMU_PORT)/virt.ld -Wl,--gc-sections \
+	    -Wl,--no-warn-rwx-segments -o $$@ $$^
+$(QEMU_B)/$(1)/micropython.elf: $(QEMU_HEAD) $(QEMU_MPY_SRC) \
+    $(QEMU_PORT_SRC) $(QEMU_NEAR) $(QEMU_PORT)/start.S $(MPY_CROSS)
+	$$(call say,MPY,$$@)
+	+$$(Q)$$(if $$(mpy_dry),:,$$(call qemu_mpy,$(1)))
+endef
+$(foreach a,$(QEMU_ARCHS),$(eval $(call qemu_rules,$(a))))
+
+# The tree is the unix builds' own, and is only read.
+qemu_mpy = mkdir -p $(QEMU_B)/$(1) && unset CFLAGS CPPFLAGS LDFLAGS && { \
+    MAKEFLAGS="$${MAKEFLAGS%% -- *}" $(MAKE) -C micropython/qemu \
+        MPY_TREE=$(MPY_TREE) ARCH=$(1) BUILD=$(QEMU_B)/$(1)/micropython \
+        MICROPY_MPYCROSS=$(abspath $(MPY_CROSS)) \
+        MICROPY_MPYCROSS_DEPENDENCY=$(abspath $(MPY_CROSS)) \
+        >$(QEMU_B)/$(1)/micropython.log 2>&1 || { \
+        grep -m 5 -A 2 -e ' error:' -e 'undefined ref' -e '[*][*][*]' \
+            $(QEMU_B)/$(1)/micropython.log >&2; \
+        echo "it does not build: $(QEMU_B)/$(1)/micropython.log says why" >&2; \
+        exit 1; }; } && \
+    cp $(QEMU_B)/$(1)/micropython/micropython.elf $(QEMU_B)/$(1)/
+
+size: ## Say what the near library needs on RISC-V: code, stack, memory
+	@scripts/deps install build qemu
+	+@$(MAKE) $(QEMU_B)/rv64/libfarsock.a $(QEMU_B)/rv32/libfarsock.a
+	@scripts/size-report

@@ -1,0 +1,252 @@
+// farsock qemu: MicroPython on an emulated core without an operating system.
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tools/own.h"
+#include "tools/tool.h"
+
+// What the core finds in its memory: ports/qemu-ivshmem/virt.ld.
+#define PACK_AT   "0x84000000"
+#define PACK_MAX  ((64u << 20) - 64u)
+#define FILES_MAX 64
+
+static const char usage[] =
+    "usage: farsock [--link ivshmem:PATH] qemu [--arch rv64|rv32] "
+    "[--image FILE] [--file NAME=PATH]... [SCRIPT [ARGUMENT...]]";
+
+struct plan {
+    const char *arch;
+    const char *image; // NULL: ours
+    int files;
+    const char *file[FILES_MAX]; // NAME=PATH
+    char **script;               // and its arguments; NULL: a terminal
+    char pack[96];
+};
+
+// --- The pack: files for the core's memory ---
+
+static bool put(FILE *out, const void *data, size_t len) {
+    static const char zero[8];
+    return fwrite(data, 1, len, out) == len &&
+           fwrite(zero, 1, -len % 8, out) == -len % 8;
+}
+
+static bool put_entry(FILE *out, const char *name, size_t name_len,
+    const void *data, size_t len) {
+    uint32_t head[2] = {(uint32_t)name_len, (uint32_t)len};
+    return len < PACK_MAX && fwrite(head, sizeof head, 1, out) == 1 &&
+           put(out, name, name_len) && put(out, data, len);
+}
+
+// True, or one line on stderr.
+static bool put_file(FILE *out, const char *name, size_t name_len,
+    const char *path) {
+    FILE *in = fopen(path, "re");
+    char *data = in ? malloc(PACK_MAX) : NULL;
+    size_t len = data ? fread(data, 1, PACK_MAX, in) : 0;
+    bool ok = data && !ferror(in);
+    if (!ok) {
+        tool_fail(0, "cannot read %s: %s", path, strerror(errno));
+    } else if (len == PACK_MAX || !put_entry(out, name, name_len, data, len)) {
+        ok = false;
+        tool_fail(0, "%s is too large for the core's memory", path);
+    }
+    free(data);
+    if (in) {
+        fclose(in);
+    }
+    return ok;
+}
+
+static bool put_script(FILE *out, char **script) {
+    char argv[4096];
+    size_t used = 0;
+    for (char **word = script; *word; word++) {
+        int n = snprintf(argv + used, sizeof argv - used, "%s\n", *word);
+        if (n < 0 || (size_t)n >= sizeof argv - used) {
+            tool_fail(0, "the arguments are too long");
+            return false;
+        }
+        used += (size_t)n;
+    }
+    return put_entry(out, "argv", 4, argv, used) &&
+           put_file(out, "script", 6, script[0]);
+}
+
+// On the core a file is /NAME.
+static bool put_given(FILE *out, const char *given) {
+    const char *path = strchr(given, '=') + 1;
+    char name[256];
+    int n =
+        snprintf(name, sizeof name, "/%.*s", (int)(path - given - 1), given);
+    return n > 1 && n < (int)sizeof name &&
+           put_file(out, name, (size_t)n, path);
+}
+
+static bool make_pack(struct plan *p) {
+    const char *tmp = getenv("TMPDIR");
+    snprintf(p->pack, sizeof p->pack, "%.60s/farsock-pack-XXXXXX",
+        tmp && tmp[0] == '/' ? tmp : "/tmp");
+    int fd = mkstemp(p->pack);
+    FILE *out = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!out) {
+        tool_fail(0, "cannot write %s: %s", p->pack, strerror(errno));
+        return false;
+    }
+    bool ok = fwrite("FARPACK1", 8, 1, out) == 1;
+    for (int i = 0; ok && i < p->files; i++) {
+        ok = put_given(out, p->file[i]);
+    }
+    ok = ok && (!p->script || put_script(out, p->script));
+    uint64_t end = 0;
+    ok = ok && fwrite(&end, sizeof end, 1, out) == 1;
+    return fclose(out) == 0 && ok;
+}
+
+// --- The emulator ---
+
+static int exec_qemu(const struct plan *p, const char *image,
+    const char *path) {
+    bool terminal = isatty(0) && !p->script;
+    char emulator[32];
+    char chardev[PATH_MAX + 32];
+    char loader[160];
+    snprintf(emulator, sizeof emulator, "qemu-system-riscv%s", p->arch + 2);
+    snprintf(chardev, sizeof chardev, "socket,id=link,path=%s", path);
+    snprintf(loader, sizeof loader,
+        "loader,force-raw=on,addr=" PACK_AT ",file=%s", p->pack);
+    // On a terminal Ctrl-C is the core's, and Ctrl-A X ends the emulator.
+    execlp(emulator, emulator, "-M", "virt,aia=aplic-imsic", "-m", "128",
+        "-bios", "none", "-display", "none", "-no-user-config", "-nodefaults",
+        "-chardev",
+        terminal ? "stdio,id=console,signal=off,mux=on"
+                 : "stdio,id=console,signal=off",
+        "-serial", "chardev:console", terminal ? "-mon" : "-global",
+        terminal ? "chardev=console" : "virtio-mmio.force-legacy=false",
+        "-global", "virtio-mmio.force-legacy=false", "-device",
+        "virtio-rng-device", "-chardev", chardev, "-device",
+        "ivshmem-doorbell,chardev=link,vectors=1", "-device", loader, "-kernel",
+        image, (char *)NULL);
+    return tool_fail(TOOL_FAILED, "cannot run %s: %s", emulator,
+        errno == ENOENT ? "try: apt install qemu-system-misc"
+                        : strerror(errno));
+}
+
+static pid_t child;
+
+static void pass_on(int sig) {
+    if (child > 0) {
+        kill(child, sig);
+    }
+}
+
+static int run_qemu(const struct plan *p, const char *image, const char *path) {
+    pid_t self = getpid();
+    child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM); // it is nobody else's
+        _exit(getppid() == self ? exec_qemu(p, image, path) : TOOL_FAILED);
+    }
+    signal(SIGINT, pass_on);
+    signal(SIGTERM, pass_on);
+    signal(SIGHUP, pass_on);
+    int status = 0;
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return child < 0           ? tool_fail(TOOL_FAILED, "no process")
+           : WIFEXITED(status) ? WEXITSTATUS(status)
+                               : 128 + WTERMSIG(status);
+}
+
+static bool find_image(const struct plan *p, char *out, size_t size) {
+    char beside[64];
+    if (p->image) {
+        snprintf(out, size, "%s", p->image);
+        return access(out, R_OK) == 0;
+    }
+    snprintf(beside, sizeof beside, "../qemu/%s/micropython.elf", p->arch);
+    if (find_part(beside, out, size)) {
+        return true;
+    }
+    snprintf(beside, sizeof beside, "../lib/farsock/%s/micropython.elf",
+        p->arch);
+    return find_part(beside, out, size);
+}
+
+static int run_with_own(const struct plan *p, const char *image) {
+    struct own own = {0};
+    int status;
+    if (own_start(&own, true)) {
+        status = run_qemu(p, image, own.ivshmem + strlen("ivshmem:"));
+    } else {
+        status = tool_fail(TOOL_FAILED, "no farsockd of our own starts");
+    }
+    own_stop(&own);
+    return status;
+}
+
+// --- The command line ---
+
+static bool take_option(struct plan *p, const char *name, const char *value) {
+    if (strcmp(name, "--arch") == 0) {
+        p->arch = value;
+        return strcmp(value, "rv64") == 0 || strcmp(value, "rv32") == 0;
+    }
+    if (strcmp(name, "--image") == 0) {
+        p->image = value;
+        return true;
+    }
+    if (strcmp(name, "--file") == 0 && p->files < FILES_MAX &&
+        strchr(value, '=')) {
+        p->file[p->files++] = value;
+        return true;
+    }
+    return false;
+}
+
+static bool parse(struct plan *p, int argc, char **argv) {
+    int i = 1;
+    *p = (struct plan){.arch = "rv64"};
+    for (; i < argc && argv[i][0] == '-'; i += 2) {
+        if (strcmp(argv[i], "--") == 0) {
+            i++;
+            break;
+        }
+        if (i + 1 >= argc || !take_option(p, argv[i], argv[i + 1])) {
+            return false;
+        }
+    }
+    p->script = i < argc ? argv + i : NULL;
+    return true;
+}
+
+int tool_qemu(const struct tool_options *o, int argc, char **argv) {
+    struct plan p;
+    char image[PATH_MAX];
+    static const char kind[] = "ivshmem:";
+    if (!parse(&p, argc, argv)) {
+        return tool_fail(TOOL_USAGE, "%s", usage);
+    }
+    bool ours = o->link && strncmp(o->link, kind, sizeof kind - 1) == 0;
+    if (!find_image(&p, image, sizeof image)) {
+        return tool_fail(TOOL_FAILED, "no %s for %s: try make qemu",
+            p.image ? p.image : "micropython.elf", p.arch);
+    }
+    int status = TOOL_FAILED;
+    if (make_pack(&p)) {
+        status = ours ? run_qemu(&p, image, o->link + sizeof kind - 1)
+                      : run_with_own(&p, image);
+    }
+    unlink(p.pack);
+    return status;
+}
