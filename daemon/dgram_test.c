@@ -115,6 +115,51 @@ TEST(datagrams_larger_than_the_rings_stream_through) {
     rig_down(&rig);
 }
 
+// Near knows parts by the record's size alone, so what fits must come whole.
+TEST(what_fits_the_ring_comes_whole_with_control_data_too) {
+    enum { RING = 4096, HEAD = 40 };
+    rig_up(&rig, (struct rig_options){.ring = RING});
+    uint16_t port;
+    int peer = peer_open(SOCK_DGRAM, &port);
+    CHECK_EQ(rig_socket(&rig, 0, FAR_SOCK_DGRAM), FAR_OK);
+    struct {
+        struct far_req_setsockopt req;
+        int32_t value;
+    } ttl = {{0, 12}, 1}; // IP_RECVTTL
+    CHECK_EQ(rig_ask(&rig, FAR_OP_SETSOCKOPT, 0, &ttl, sizeof ttl), FAR_OK);
+    put_record(0, 0, port, big, 0);
+    rig_kick(&rig, 0);
+    struct sockaddr_in from;
+    socklen_t len = sizeof from;
+    CHECK_EQ(recvfrom(peer, got, 1, 0, (struct sockaddr *)&from, &len), 0);
+    struct near_sock *s = &rig.socks[0];
+    for (uint32_t n = RING - 512; n <= RING; n += 8) {
+        struct far_dgram h;
+        CHECK_EQ(sendto(peer, big, 8, 0, (struct sockaddr *)&from, len), 8);
+        CHECK_EQ(sendto(peer, big, n, 0, (struct sockaddr *)&from, len), n);
+        // The small one leaves no room for the whole of the large one.
+        CHECK(rig_read(&rig, 0, &h, sizeof h));
+        uint32_t rest = HEAD - (uint32_t)sizeof h + h.ctl_len + 8;
+        for (int i = 0; i < 3; i++) { // turns of farsockd
+            CHECK_EQ(rig_ask(&rig, FAR_OP_GETSOCKNAME, 0, NULL, 0), FAR_OK);
+        }
+        uint32_t before = far_load(&s->far->rx_head) - s->rx_tail - rest;
+        for (uint32_t at = 0; at < rest; at += 8) {
+            CHECK(rig_read(&rig, 0, got, 8));
+        }
+        CHECK(rig_read(&rig, 0, &h, sizeof h));
+        uint32_t whole = HEAD + h.ctl_len + FAR_ALIGN8(n);
+        CHECK_EQ(h.len, n);
+        CHECK(h.ctl_len > 0);
+        CHECK(whole > RING || before == 0 || before == whole);
+        for (uint32_t at = sizeof h; at < whole; at += 8) {
+            CHECK(rig_read(&rig, 0, got, 8));
+        }
+    }
+    close(peer);
+    rig_down(&rig);
+}
+
 TEST(a_record_whose_result_is_wanted_waits_for_its_flush) {
     rig_up(&rig, (struct rig_options){0});
     uint16_t port;
@@ -222,6 +267,7 @@ int main(void) {
     static const struct test_case cases[] = {
         CASE(datagrams_go_and_come_with_addresses),
         CASE(datagrams_larger_than_the_rings_stream_through),
+        CASE(what_fits_the_ring_comes_whole_with_control_data_too),
         CASE(a_record_whose_result_is_wanted_waits_for_its_flush),
         CASE(a_flush_tells_the_error_and_the_line_does_not),
         CASE(a_failure_nobody_waits_for_shows_in_the_line),
