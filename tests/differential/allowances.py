@@ -40,6 +40,8 @@ def refused_before_pending(_program, words, native, far):
     or with control data that is wrong, while an error is pending: Linux says the
     former, a link the latter."""
     refusals = ["ENETUNREACH", "EACCES", "EAFNOSUPPORT", "EMSGSIZE"]
+    if words[0] in ("send", "sendmsg") and words[4] == "-":
+        refusals.append("EINVAL")  # it is connected to port 0
     if words[0] == "sendmsg" and words[5] != "-":
         refusals += ["EINVAL", "ENODEV", "EADDRNOTAVAIL"]
     sends = words[0].startswith("send") or words[:2] == ["length", "sendto"]

@@ -433,6 +433,8 @@ class More:
         call = self.r.choice(("bind", "connect", "sendto", "sendto", "getsockname", "getpeername"))
         if call == "connect" and s.kind == STREAM:
             call = "bind"
+        if call == "sendto" and s.small:
+            return  # there may be no room
         ip = self.r.choice(("127.0.0.1", "::1", "10.1.2.3", "@0", "@1", "@99"))
         to = ip if ip[0] == "@" else f"{ip}/{self.r.choice(('P11', self.port()))}"
         self.add(f"length {call} {s.name} {to} {length}")
@@ -447,7 +449,7 @@ class More:
                   for part in ("iov", "name", "ctl", "pieces")]  # fmt: skip
         call = self.r.choice(calls)
         if call[:7] in ("sendto", "sendmsg") and s.mate:
-            if s.mate.small:
+            if s.small or s.mate.small:
                 return
             s.mate.pending += 64 + 1300  # it may go all the same
         length = self.r.choice((0, 1, 8, 16, 100, 4096))
