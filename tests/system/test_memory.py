@@ -33,6 +33,7 @@ from harness import (
     Far,
     check,
     check_equal,
+    diagnose,
     main,
     program,
     test,
@@ -330,11 +331,11 @@ def every_place_is_needed():
         check(wrong is None, f"{part} fails with every place: {wrong}")
     found = in_pairs(without, todo)
     for (place, side, _), wrong in zip(todo, found):
-        print(f"# {place.name} ({side}): {wrong}", flush=True)
+        diagnose(f"{place.name} ({side}): {wrong}")
     # Which moment a barrier is for may not come on a busy machine: then a model
     # must have shown it.
     missed = {p.name for (p, _, _), wrong in zip(todo, found) if not wrong}
-    print(f"# by a model only, this time: {sorted(missed & in_models())}", flush=True)
+    diagnose(f"by a model only, this time: {sorted(missed & in_models())}")
     check_equal(sorted(missed - in_models()), [], "not noticed")
 
 
