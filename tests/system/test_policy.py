@@ -448,8 +448,10 @@ def sections():
         sh = far.shell()
         wants(sh, TCP4, "0")
         wants(sh, f"connect s {PEER} {PORT}", "EACCES")
-        sections_ = {r[-1] for r in far.dump() if r[0] == "link"}
-        check_equal(sections_, {"policy"})
+        until(
+            "only the shell's link is shown, with its section",
+            lambda: [r[-2] for r in far.dump() if r[0] == "link"] == ["policy"],
+        )
         far.reload(text.split("[policy]")[0])  # nobody is for the shell
         wants(sh, f"connect s 127.0.0.2 {PORT}", "EACCES")
         listener.close()
