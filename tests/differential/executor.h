@@ -22,7 +22,7 @@
 #define CANARY_IS 0xa5
 #define PORTS     12u  // of a program's own
 #define QUIET_MS  2000 // for farsockd to come to rest
-#define WATCH_S   20   // for a program
+#define WATCH_S   10   // for a program
 #define SHORT_MS  20   // of SO_RCVTIMEO: a whole number of any kernel's ticks
 #define LONG_MS   1000 // while somebody else is about to act
 

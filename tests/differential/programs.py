@@ -735,7 +735,7 @@ class Generator(More):
         if self.preload:
             steps |= {
                 self.flagged_socket: 1, self.flags: 1.5, self.accept4: 1.5, self.dup: 1,
-                self.read_write: 5, self.many: 3, self.epoll: 4, self.select: 2,
+                self.read_write: 5, self.many: 5, self.epoll: 4, self.select: 2,
                 self.address_length: 2, self.name_info: 0.3, self.fault: 3,
             }  # fmt: skip
         self.r.choices(list(steps), list(steps.values()))[0]()
