@@ -145,7 +145,16 @@ static void recv_failed(struct sock *s, int err) {
     }
 }
 
+// No error of the network stays; one that does is ours, and would keep
+// everybody waiting.
 #define RX_ERRORS 8u // in one turn
+
+static void note_failure(struct sock *s, int err, uint32_t *errors) {
+    recv_failed(s, err);
+    if (s->rx_ready && ++*errors == RX_ERRORS) {
+        sock_break(s, "receiving fails for ever", err);
+    }
+}
 
 uint32_t stream_rx(struct sock *s, uint32_t budget) {
     uint32_t moved = 0;
@@ -165,13 +174,7 @@ uint32_t stream_rx(struct sock *s, uint32_t budget) {
         uint32_t want = least(rx_free(s), budget - moved);
         long got = recv_some(s, want);
         if (got < 0) {
-            int err = errno;
-            recv_failed(s, err);
-            // No error of the network stays; one that does is ours, and would
-            // keep everybody waiting.
-            if (s->rx_ready && ++errors == RX_ERRORS) {
-                sock_break(s, "receiving fails for ever", err);
-            }
+            note_failure(s, errno, &errors);
         } else if (got == 0) {
             received_end(s);
         } else {

@@ -44,6 +44,14 @@ static bool put_name(struct if_nameindex *to, const struct ifaddrs *i) {
     return to->if_name != NULL;
 }
 
+// As if_freenameindex() does it.
+static void free_names(struct if_nameindex *names, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        free(names[i].if_name);
+    }
+    free(names);
+}
+
 // One for each interface, and its end; for if_freenameindex().
 static struct if_nameindex *names_of(const struct ifaddrs *list) {
     size_t count = 0;
@@ -57,7 +65,7 @@ static struct if_nameindex *names_of(const struct ifaddrs *list) {
             continue;
         }
         if (!put_name(&names[done++], i)) {
-            if_freenameindex(names);
+            free_names(names, done);
             return NULL;
         }
     }
