@@ -31,5 +31,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         abort();
     }
     config_print(&c, out);
+    config_free(&c);
     return 0;
 }
