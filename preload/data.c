@@ -271,12 +271,13 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags) {
     return s && !now_carried(fd, n) ? n : real()->recvmsg(fd, msg, flags);
 }
 
-// Natively recvmmsg() begins with it, also where data would come first.
-static int pending_error(struct psock *s) {
+// Natively recvmmsg() begins with it, also where data would come first. Far may
+// know of one that near has not been told: of a connection that was dissolved.
+static int pending_error(struct psock *s, bool ask) {
     int err = 0;
     size_t len = sizeof err;
-    if (psock_use(s) &&
-        (far_ready(s->link->near, s->handle, 0, false) & FAR_POLLERR)) {
+    if (psock_use(s) && (ask || (far_ready(s->link->near, s->handle, 0, false) &
+                                    FAR_POLLERR))) {
         call_begin(true);
         far_getsockopt(s->link->near, s->handle, FAR_SOL_SOCKET, FAR_SO_ERROR,
             &err, &len);
@@ -306,7 +307,8 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *all, unsigned count, int flags,
     if (timeout && !is_time(timeout, &t)) {
         return -1;
     }
-    int err = flags & MSG_ERRQUEUE ? 0 : pending_error(s);
+    bool begins = !(flags & MSG_ERRQUEUE);
+    int err = begins ? pending_error(s, count == 0) : 0;
     if (err) {
         errno = err;
         return -1;
@@ -329,6 +331,10 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *all, unsigned count, int flags,
     }
     if (done == 0 && count > 0 && now_carried(fd, -1)) {
         return real()->recvmmsg(fd, all, count, flags, timeout);
+    }
+    if (done == 0 && count > 0 && errno == ENOTCONN && begins) {
+        err = pending_error(s, true);
+        errno = err ? err : ENOTCONN;
     }
     return done > 0 || count == 0 ? (int)done : -1;
 }

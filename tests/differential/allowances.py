@@ -58,20 +58,13 @@ def faulty_datagram(program, words, native, far):
     return not stream and far == "EFAULT" and native.startswith("E")
 
 
-def error_of_a_listener(_program, words, native, far):
-    """docs/differences.md: recvmmsg() on a listener gives ENOTCONN, though
-    connect() to no family has left an error there."""
-    return words[0] == "recvmmsg" and native == "ECONNRESET" and far == "ENOTCONN"
-
-
 ALLOWANCES = (
-    error_of_a_listener,
     faulty_datagram,
     peek_beyond_ring,
     peek_of_large,
     refused_before_pending,
 )
-LAST = (error_of_a_listener, faulty_datagram, peek_of_large, refused_before_pending)
+LAST = (faulty_datagram, peek_of_large, refused_before_pending)
 
 
 def which(program, line, native, far):
