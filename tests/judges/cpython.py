@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from stage import Moved, counted
+from stage import ALONE, Moved, counted
 from harness import BUILD, FARSOCK, Far
 
 PYTHON = "/usr/bin/python3.11"
@@ -84,7 +84,7 @@ def results(text):
 
 
 def spawn(far, command, native):
-    prefix = [] if native else [str(FARSOCK), "run", "--"]
+    prefix = ALONE if native else [*ALONE, str(FARSOCK), "run", "--"]
     net = far.net if native else far.empty
     env = {**os.environ, "FARSOCK_LINK": str(far.link)}
     with net.inside():
@@ -100,7 +100,7 @@ def spawn(far, command, native):
 
 def run_suite(name, native):
     """Every test's result, and what farsockd counted."""
-    with Far(check_leaks=False) as far:
+    with Far(prefix=ALONE, check_leaks=False) as far:
         process = spawn(far, SUITES[name], native)
         try:
             out = process.communicate(timeout=SUITE_S)[0]

@@ -38,6 +38,10 @@ MODES = {
     "client": (False, True),
     "both": (True, True),
 }
+# The scheduler shares the processors among sessions before it does among
+# processes: a farsockd in the session of a busy caller would be served less
+# often than the programs that it is compared with.
+ALONE = ("setsid",)
 UDP_UNCONNECTED, TCP_LISTEN = "07", "0A"
 
 
@@ -79,7 +83,7 @@ class Stage:
         self.moved = Moved()
 
     def __enter__(self):
-        self.far = Far().__enter__()
+        self.far = Far(prefix=ALONE).__enter__()
         self.dir = self.far.dir
         self.net = self.far.net
         try:
@@ -122,7 +126,7 @@ class Stage:
 
     def _start(self, near, command, env):
         # A group of its own, so that its children end with it.
-        prefix = ["setsid", FARSOCK, "run", "--"] if near else ["setsid"]
+        prefix = [*ALONE, FARSOCK, "run", "--"] if near else ALONE
         place = self.far.empty if near else self.net
         environment = {"PATH": PATH, "HOME": self.dir, "LC_ALL": "C", **env}
         if near:
