@@ -18,7 +18,9 @@
 static void step_socket(struct step *s) {
     struct sock *k = sock(s);
     int type = (int)number(s, 3);
-    int r = k->net->socket((int)number(s, 2), type, (int)number(s, 4));
+    bool own = !strcmp(word(s, 4), "own");
+    int proto = own ? (int)own_protocol() : (int)number(s, 4);
+    int r = k->net->socket((int)number(s, 2), type, proto);
     if (r >= 0) {
         if (k->open) {
             k->net->close(k->handle);

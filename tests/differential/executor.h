@@ -123,6 +123,12 @@ static bool is_own(const uint8_t *ip) {
     return ip[1] == port_base >> 8 && ip[2] == (port_base & 0xff);
 }
 
+// One that nobody has but raw sockets of this program: what one of another
+// program sends would reach those that are not bound yet.
+static uint32_t own_protocol(void) {
+    return 143 + port_base / PORTS % 110;
+}
+
 static void say_addr(struct step *s, const struct far_addr *a) {
     char ip[INET6_ADDRSTRLEN] = "none";
     if (a->family == AF_INET && a->ip[0] == 127 && is_own(a->ip)) {
@@ -317,10 +323,10 @@ static uint8_t *room_for(size_t len) {
     return buf;
 }
 
-// Of a raw socket: without the header's identification and checksum, which are
-// not the same in each run, and without addresses.
+// Of a raw socket: without the header's identification, protocol and checksum,
+// which are not the same in each run, and without addresses.
 static void mask(const struct sock *k, uint8_t *buf, size_t len) {
-    static const uint8_t varying[] = {4, 5, 10, 11, 13, 14, 17, 18};
+    static const uint8_t varying[] = {4, 5, 9, 10, 11, 13, 14, 17, 18};
     for (size_t i = 0; k->raw4 && i < sizeof varying; i++) {
         if (varying[i] < len) {
             buf[varying[i]] = 0;

@@ -18,9 +18,10 @@ CTL_OPTIONS = {
     INET6: ((SOL_IPV6, 49), (SOL_IPV6, 51), (SOL_IPV6, 66), (1, 29), (1, 35)),
 }
 ASKS_FOR_CTL = {
-    "SO_TIMESTAMP", "SO_TIMESTAMPNS", "IP_PKTINFO", "IP_RECVOPTS", "IP_RECVTTL",
-    "IP_RECVTOS", "IP_RECVORIGDSTADDR", "IPV6_RECVPKTINFO", "IPV6_RECVHOPLIMIT",
-    "IPV6_RECVTCLASS", "UDP_GRO",
+    "SO_TIMESTAMP", "SO_TIMESTAMPNS", "SO_RXQ_OVFL", "IP_PKTINFO", "IP_RECVOPTS",
+    "IP_RETOPTS", "IP_RECVTTL", "IP_RECVTOS", "IP_RECVORIGDSTADDR", "IP_CHECKSUM",
+    "IP_RECVFRAGSIZE", "IPV6_RECVPKTINFO", "IPV6_RECVHOPLIMIT", "IPV6_RECVTCLASS",
+    "IPV6_FLOWINFO", "IPV6_RECVORIGDSTADDR", "IPV6_RECVFRAGSIZE", "UDP_GRO",
 }  # fmt: skip
 
 
@@ -238,11 +239,10 @@ class More:
         self.add(f"drain {r.name}")
 
     def raw(self):
-        """Raw sockets of a protocol that nobody has, at addresses of their own."""
-        proto = self.r.randint(143, 252)
+        """Raw sockets of a protocol and at addresses that no other program has."""
         r, t = self.new(False, INET, RAW), self.new(self.chance(0.4), INET, RAW)
         for i, s in enumerate((r, t), 1):
-            self.add(f"socket {s.name} 2 3 {proto}")
+            self.add(f"socket {s.name} 2 3 own")
             self.add(f"bind {s.name} own{i}/0")
             s.state = "odd"
         if self.chance(0.3):

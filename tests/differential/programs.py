@@ -566,7 +566,7 @@ class Generator(More):
                 s.mate.small = True
         if known in ("SO_TIMESTAMP", "SO_TIMESTAMPNS"):
             s.stamped = True
-        if known in ASKS_FOR_CTL and s.kind == DGRAM:
+        if known in ASKS_FOR_CTL and s.kind != STREAM:
             self.empty(s)  # on what has come it has no effect
         self.add(f"setopt {s.name} {level} {option} {self.cut(data)}")
         self.get_option((s, level, option, known))
@@ -594,6 +594,8 @@ class Generator(More):
             shown = " 0"
         if name == "TCP_INFO" and s.shut:
             shown = " 0"  # when a FIN is acknowledged is the kernel's affair
+        if name == "SO_PROTOCOL" and s.kind not in (STREAM, DGRAM):
+            shown = " 0"  # the program's own
         self.add(f"getopt {s.name} {level} {option} {room}{shown}")
 
     def error_option(self):

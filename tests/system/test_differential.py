@@ -3,13 +3,17 @@
 # SPDX-License-Identifier: MIT
 # timeout: 2700
 
+import argparse
+import contextlib
+import importlib.machinery
+import io
 import os
 import subprocess
 import sys
 import time
 
 import harness
-from harness import FULL, SANITIZED, TOP, Failed, diagnose, main, skip, test
+from harness import FULL, SANITIZED, TOP, Failed, check_equal, diagnose, main, skip, test
 
 RUN = TOP / "tests/differential/run"
 PLANTED = TOP / "tests/differential/planted/run"
@@ -61,6 +65,40 @@ def fixed_seeds():
 def fresh_seeds():
     """Programs that nobody has run before this commit."""
     differential("--no-cases", "--seed", str(commit_seed()), "--seconds", str(SECONDS))
+
+
+class Results:
+    """In place of native and far sockets: programs that give what it says."""
+
+    def __init__(self, *pairs):
+        self.pairs = [([native], [far]) for native, far in pairs]
+
+    def run(self, programs):
+        return [self.pairs.pop(0) if self.pairs else (["0"], ["0"]) for _ in programs]
+
+
+@test
+def what_counts_as_a_difference():
+    """Only what comes again each time is a difference; a crash is one at once."""
+    sys.dont_write_bytecode = True
+    run = importlib.machinery.SourceFileLoader("run", str(RUN)).load_module()
+    args = argparse.Namespace(no_shrink=True, save=None, differences=3)
+    differs, again = ("0", "1"), run.AGAIN
+    for pairs, good in (
+        ([], True),
+        ([differs], True),
+        ([differs] * again, True),
+        ([differs] * (1 + again), False),
+        ([differs] * again + [("1", "0")], True),
+        ([("0", run.HUNG)] * run.AGAIN_HUNG, True),
+        ([("0", run.HUNG)] * (1 + run.AGAIN_HUNG), False),
+        ([("0", "executor ended with -11")], False),
+    ):
+        runner = run.Runner(Results(*pairs), args)
+        with contextlib.redirect_stdout(io.StringIO()):
+            runner.check([run.Program(["close s0"], seed=0)])
+            end = runner.summary()
+        check_equal(end, good, pairs)
 
 
 @test
