@@ -86,12 +86,34 @@ static void take_rest(struct far_link *l, uint32_t slot, struct taken *t) {
     fari_unlock(l, &l->lock);
 }
 
+// Under rx_lock: a large datagram's beginning, if that is all that is asked
+// for. Far fills the ring with it, and does not wait for the reader to do so.
+static int32_t peek_large(struct far_link *l, uint32_t slot, struct taken *t,
+    const struct far_dgram *h, uint32_t skip) {
+    struct fari_sock *s = &l->socks[slot];
+    uint32_t n = t->room < h->len ? (uint32_t)t->room : h->len;
+    if (n > l->lay.rx_ring - skip) {
+        return FAR_EMSGSIZE;
+    }
+    if (n > s->rx_head - s->rx_tail - skip &&
+        fari_refresh_rx(l, slot) != FAR_OK) {
+        return FAR_EBADMSG;
+    }
+    if (n > s->rx_head - s->rx_tail - skip) {
+        return FAR_EAGAIN;
+    }
+    if (fari_scatter(l, slot, s->rx_tail + skip, t->m->iov, 0, n) != FAR_OK) {
+        t->missing = true;
+    }
+    return result_of(t, h);
+}
+
 // Under rx_lock: begins a large datagram, whose header and address are there.
 static int32_t take_large(struct far_link *l, uint32_t slot, struct taken *t,
     const struct far_dgram *h, uint32_t skip) {
     struct fari_sock *s = &l->socks[slot];
     if (t->flags & FAR_MSG_PEEK) {
-        return FAR_EMSGSIZE;
+        return peek_large(l, slot, t, h, skip);
     }
     fari_lock(l, &l->lock);
     fari_mark(s, FARI_RX_BUSY);

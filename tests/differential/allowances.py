@@ -29,10 +29,14 @@ def peek_beyond_ring(program, words, native, far):
     return peeks(words) and None not in (got, want) and program.ring - 64 <= got < want
 
 
-def peek_of_large(_program, words, native, far):
-    """docs/differences.md: of a datagram larger than the ring it gives EMSGSIZE,
-    and so not its sender."""
-    return peeks(words) and far.startswith("EMSGSIZE") and number(native) is not None
+def peek_of_large(program, words, native, far):
+    """docs/differences.md: asked for more than the ring holds of a datagram that
+    is larger it gives EMSGSIZE, and so not its sender."""
+    if not peeks(words) or not far.startswith("EMSGSIZE") or number(native) is None:
+        return False
+    # The header and control data are in the ring, too.
+    room = sum(map(int, words[2].split(",")))
+    return min(room, number(native)) > program.ring - 600
 
 
 def refused_before_pending(_program, words, native, far):

@@ -28,6 +28,28 @@ def low_water_of_half_the_ring():
 
 
 @test
+def peek_beyond_the_ring():
+    """MSG_PEEK sees what the rx ring holds, not what is behind it."""
+    with Far() as far:
+        sh = far.shell("far:0:4096")
+        peer = connected(far, sh)
+        peer.sendall(b"x" * 5000)
+        wants(sh, f"poll c {IN} {WAIT}", "1 0x1")
+        until("the ring is full", lambda: sh.ask("recv c 5000 peek").startswith("4096 "))
+        check(sh.ask("recv c 5000 peek waitall").startswith("4096 "))
+        check(sh.ask("recv c 5000 waitall").startswith("5000 "))
+        sh("socket r 2 2")
+        wants(sh, f"bind r 127.0.0.1 {PORT + 1}", "0")
+        far.net.udp().sendto(b"y" * 5000, ("127.0.0.1", PORT + 1))
+        wants(sh, f"poll r {IN} {WAIT}", "1 0x1")
+        wants(sh, "recv r 5000 peek", "EMSGSIZE")
+        # A header of 8 bytes and the sender's address are before it.
+        check(sh.ask("recv r 4056 peek trunc").startswith("5000 "))
+        wants(sh, "recv r 4057 peek", "EMSGSIZE")
+        check(sh.ask("recv r 5000").startswith("5000 "))
+
+
+@test
 def control_data_of_earlier_datagrams():
     """An option that asks for control data has no effect on what had arrived."""
     with Far() as far:
