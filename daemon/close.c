@@ -26,12 +26,9 @@ static void close_begin(struct sock *s) {
     if ((s->near_flags & FAR_NEAR_RESET) || (s->linger_on && !s->linger_s)) {
         // Natively what was written is on its way before the reset, if there
         // was a way.
-        if (!(s->near_flags & FAR_NEAR_RESET) && !s->link->reset &&
-            (s->state & FAR_ST_CONNECTED) && s->fd >= 0) {
-            stream_tx(s, UINT32_MAX);
-        }
         s->abort = true;
-        s->tx_dead = true;
+        s->cut = true;
+        s->tx_dead |= (s->near_flags & FAR_NEAR_RESET) || s->link->reset;
     }
     // Natively unread data makes close() reset. What is unread in the kernel
     // it sees itself, what is in our ring it does not.
@@ -114,7 +111,7 @@ void close_turn(struct sock *s) {
         sock_wake(s);
         return;
     }
-    if (s->fd >= 0 && !all_sent(s)) {
+    if (s->fd >= 0 && !all_sent(s) && !s->cut) {
         // Blocked. Without room for an orphan the slot is kept until it went.
         if (node_is_alone(&s->linger) && orphan_take(s)) {
             sock_finish(s);

@@ -57,6 +57,7 @@ static void conn_forget(struct conn *c) {
     } else {
         s->silent--;
     }
+    s->late -= c->late;
     TAILQ_REMOVE(&s->conns, c, entry);
 }
 
@@ -365,11 +366,30 @@ static void conn_take_hello(struct conn *c, const void *packet, size_t len) {
     }
 }
 
+// A link takes much of a turn: its memory is made and mapped. One in each, so
+// that a storm of them does not hold up those that are there.
+static bool is_its_turn(struct conn *c) {
+    struct service *s = c->s;
+    uint64_t turn = engine_turns(s->engine);
+    bool now = s->greeted != turn;
+    s->late += (uint32_t)!now - (uint32_t)c->late;
+    c->late = !now;
+    if (now) {
+        s->greeted = turn;
+    } else {
+        service_rewatch(s, &c->watch, c->fd, EPOLLIN | EPOLLRDHUP);
+    }
+    return now;
+}
+
 static void conn_ready(struct watch *watch, uint32_t events) {
     struct conn *c = (struct conn *)watch;
     (void)events;
     if (c->reads) {
         conn_send_piece(c);
+        return;
+    }
+    if (!is_its_turn(c)) {
         return;
     }
     char packet[sizeof(struct far_hello) + 1]; // one more, to see a longer one

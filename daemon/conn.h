@@ -27,6 +27,7 @@ struct conn {
     struct ucred cred;
     uint64_t deadline_ns;
     bool reads; // had its welcome, takes text
+    bool late;  // its hello waits for another turn
     struct ctl ctl;
     size_t len; // of the piece that waits to be sent
     char *piece;
@@ -40,6 +41,8 @@ struct service {
     int timer_fd;      // its time is kept by service_set_timer()
     uint64_t retry_ns; // wanted of the timer beside deadlines, 0: nothing
     uint32_t silent;   // connections without a hello
+    uint32_t late;     // those whose hello is there and waits for its turn
+    uint64_t greeted;  // turn of the last hello
     uint32_t readers;  // of show and dump
     uint32_t links;
     struct far_log_rate rate;

@@ -22,6 +22,7 @@
 #define TURN_RX_BYTES  (128u * 1024u)
 #define TURN_ACCEPTS   16u            // connections that the policy refuses
 #define TURN_DATAGRAMS 64u            // the same
+#define TURN_CARRIES   4u             // pieces of a shared stream, each way
 #define TURN_LINK      (512u * 1024u) // of all sockets of a link
 // Whatever it is that takes long: a connect() on loopback is 50 us.
 #define TURN_NS 30000u
@@ -58,6 +59,14 @@ static inline void node_append(struct node *list, struct node *n) {
     list->prev->next = n;
     list->prev = n;
 }
+// All of from to the end of list.
+static inline void nodes_move(struct node *list, struct node *from) {
+    while (!node_is_alone(from)) {
+        struct node *n = from->next;
+        node_remove(n);
+        node_append(list, n);
+    }
+}
 #define OF(ptr, type, member)                                                  \
     ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
@@ -78,6 +87,7 @@ struct engine {
     int stop_fd; // eventfd
     struct watch stop_watch;
     _Atomic bool stop;
+    uint64_t turns;
     struct engine_config config;
     struct epoll_event events[TURN_EVENTS];
     int event_next, event_count; // those of this turn not yet served
@@ -141,6 +151,12 @@ struct link {
     struct far_far_line *far_lines;
     struct far_msg_reader cmd;
     struct far_msg_writer evt;
+    // The message that is served, and goes on in the next turn; those behind it
+    // wait.
+    struct far_msg aside;
+    uint64_t aside_payload[FAR_RECORD_MAX / 8u];
+    uint32_t aside_to; // tx index that its socket had then
+    bool is_aside;
     struct slot *slots;
     struct tag *tags;     // 0 .. layout.tags
     struct node run;      // sockets that something happened to
@@ -211,8 +227,10 @@ bool link_has_room(const struct link *l);
 // unread.
 void link_kick(struct link *l, uint32_t slot);
 
-// Serves one message (ops.c).
-void op_serve(struct link *l, const struct far_msg *m, const void *payload);
+// Serves one message (ops.c). False: that takes longer than a turn, and it was
+// put aside. op_go_on() goes on with it, with the same result.
+bool op_serve(struct link *l, const struct far_msg *m, const void *payload);
+bool op_go_on(struct link *l);
 
 // --- Sockets (sock.c) ---
 
@@ -278,6 +296,7 @@ struct sock {
     bool wants_ctl;    // an option asks for control data with each datagram
     bool closing;      // near has closed
     bool abort;        // close with RST
+    bool cut;          // what the kernel does not take at once is dropped then
     bool linger_wait;  // all sent; waits for the peer to have it
 
     uint8_t policy_proto; // enum policy_proto
@@ -345,8 +364,9 @@ void sock_poison(struct sock *s, enum violation kind, const char *what);
 // connection; the slot stays near's until it closes.
 void sock_break(struct sock *s, const char *what, int host_errno);
 
-// Hands the kernel what the tx ring holds, as far as it takes it.
-void sock_flush(struct sock *s);
+// Hands the kernel what the tx ring holds up to that index, as far as it takes
+// it. False: it may take more, but this turn's share is used up.
+bool sock_flush(struct sock *s, uint32_t to);
 
 // Lets go of the slot: FAR_ST_CLOSED. fd, if still there, is closed. s is
 // freed.

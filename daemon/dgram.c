@@ -302,8 +302,7 @@ static uint32_t record_tx(struct sock *s) {
 uint32_t dgram_tx(struct sock *s, uint32_t budget) {
     uint32_t moved = 0;
     s->tx_part_seen = false;
-    uint32_t most = budget == UINT32_MAX ? UINT32_MAX : TURN_DATAGRAMS;
-    for (uint32_t i = 0; i < most; i++) {
+    for (uint32_t i = 0; i < TURN_DATAGRAMS; i++) {
         if (s->fd < 0 || s->tx_blocked || moved >= budget ||
             (!s->tx_part.active && !tx_used(s))) {
             break;
@@ -313,12 +312,15 @@ uint32_t dgram_tx(struct sock *s, uint32_t budget) {
             break;
         }
         moved += n;
-        bool over = i + 1 == most || (most == TURN_DATAGRAMS &&
-                                         now_ns() >= s->link->turn_end_ns);
-        if (over) {
+        if (tx_used(s) &&
+            (i + 1 == TURN_DATAGRAMS || now_ns() >= s->link->turn_end_ns)) {
             moved = moved < budget ? budget : moved;
             break;
         }
+    }
+    if (s->flush_waits && s->flush_nowait && s->tx_blocked) {
+        // Held up by one before it.
+        dgram_cancel(s, FAR_EAGAIN);
     }
     if (!s->tx_blocked) {
         unwant_out(s);
@@ -340,19 +342,16 @@ void dgram_flush(struct sock *s, uint32_t tag,
     s->flush_tag = tag;
     s->flush_pos = req->pos;
     s->flush_nowait = req->flags & FAR_FLUSH_NOWAIT;
-    s->tx_blocked = false; // a fresh try decides, as sendto() would
-    dgram_tx(s, UINT32_MAX);
-    if (s->flush_waits && !s->tx_part.active &&
-        (int32_t)(s->tx_tail - req->pos) >= 0) {
+    if (!s->tx_part.active && (int32_t)(s->tx_tail - req->pos) >= 0) {
         // It went before this request came (no FAR_DGRAM_SYNC): any failure
         // was published as that of an asynchronous send.
         sock_publish(s);
         dgram_cancel(s, FAR_OK);
         return;
     }
-    if (s->flush_waits && s->flush_nowait && s->tx_blocked) {
-        // Held up by one before it.
-        dgram_cancel(s, FAR_EAGAIN);
+    s->tx_blocked = false; // a fresh try decides, as sendto() would
+    if (dgram_tx(s, TURN_BYTES) >= TURN_BYTES) {
+        sock_again(s); // the kernel has room anew: the next turn gets there
     }
 }
 

@@ -236,27 +236,46 @@ static int wait_events(struct engine *e, bool sleep) {
     return 0;
 }
 
-// One turn for each link that is busy now; those that become busy meanwhile
-// wait for the next round, behind new events.
-static void serve_links(struct engine *e) {
-    struct node turn;
-    node_init(&turn);
-    while (!node_is_alone(&e->busy)) {
-        struct node *n = e->busy.next;
-        node_remove(n);
-        node_append(&turn, n);
-    }
-    while (!node_is_alone(&turn)) {
-        struct link *l = OF(turn.next, struct link, busy);
-        node_remove(&l->busy);
-        bool gone = false;
-        if (link_turn(l, &gone) && !gone) {
-            link_wake(l);
-        }
+static void serve_link(struct link *l) {
+    node_remove(&l->busy);
+    bool gone = false;
+    if (link_turn(l, &gone) && !gone) {
+        link_wake(l);
     }
 }
 
+// One turn for each link that is busy now; those that become busy meanwhile
+// wait for the next round, behind new events. Of links that end one has its
+// turn: each unmaps a region, whatever its size.
+static void serve_links(struct engine *e) {
+    struct node turn;
+    struct node ending;
+    node_init(&turn);
+    node_init(&ending);
+    nodes_move(&turn, &e->busy);
+    while (!node_is_alone(&turn)) {
+        struct link *l = OF(turn.next, struct link, busy);
+        if (l->dead) {
+            node_remove(&l->busy);
+            node_append(&ending, &l->busy);
+        } else {
+            serve_link(l);
+        }
+    }
+    if (!node_is_alone(&ending)) {
+        struct link *l = OF(ending.next, struct link, busy);
+        node_remove(&l->busy);
+        nodes_move(&e->busy, &ending); // before those that go on
+        serve_link(l);
+    }
+}
+
+uint64_t engine_turns(const struct engine *e) {
+    return e->turns;
+}
+
 int engine_turn(struct engine *e, bool sleep) {
+    e->turns++;
     if (wait_events(e, sleep) < 0) {
         return -1;
     }

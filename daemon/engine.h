@@ -36,6 +36,10 @@ int engine_run(struct engine *e);
 // One turn of it: what is there now or, if sleep, what comes next.
 int engine_turn(struct engine *e, bool sleep);
 
+// Turns so far, with the one under way: by it a ready() that is called for many
+// descriptors keeps to its share of one.
+uint64_t engine_turns(const struct engine *e);
+
 // Makes engine_run() return after its turn. From any thread or signal handler.
 void engine_stop(struct engine *e);
 

@@ -126,24 +126,28 @@ static void flush(struct link *l) {
 
 // --- Messages from near ---
 
-static void serve(struct link *l, const struct far_msg *m,
+// False: it was put aside.
+static bool serve(struct link *l, const struct far_msg *m,
     const void *payload) {
     if (m->tag > l->layout.tags || m->sock >= l->layout.sockets) {
         link_breach(l, VIOLATION_MESSAGE,
             "a message names no tag or socket of this link");
-        return;
+        return true;
     }
     if (m->op >= FAR_OP_REPLY) {
         link_breach(l, VIOLATION_MESSAGE, "a message that only far sends");
-        return;
+        return true;
     }
-    op_serve(l, m, payload);
+    return op_serve(l, m, payload);
 }
 
 // Messages served, fewer than most when there are no more; most also when the
-// turn's time is over.
+// turn's time is over, or one was put aside.
 static uint32_t serve_messages(struct link *l, uint32_t most) {
     uint64_t buf[FAR_RECORD_MAX / 8u];
+    if (l->is_aside && !l->reset && !op_go_on(l)) {
+        return most;
+    }
     for (uint32_t i = 0; i < most; i++) {
         struct far_msg m;
         int some = l->reset ? 0 : far_msg_get(&l->cmd, &m, buf);
@@ -154,8 +158,7 @@ static uint32_t serve_messages(struct link *l, uint32_t most) {
         if (!some) {
             return i;
         }
-        serve(l, &m, buf);
-        if (now_ns() >= l->turn_end_ns) {
+        if (!serve(l, &m, buf) || now_ns() >= l->turn_end_ns) {
             return most; // for now
         }
     }
@@ -174,20 +177,12 @@ static void publish_counters(struct link *l) {
     FAR_CLEAN(FAR_AT_FAR_COUNT, c, sizeof *c);
 }
 
-static void take_all(struct node *from, struct node *to) {
-    while (!node_is_alone(from)) {
-        struct node *n = from->next;
-        node_remove(n);
-        node_append(to, n);
-    }
-}
-
 // What a list's sockets have to do, until bytes or the time are used up. Those
 // that are left are first in the next turn.
 static uint32_t serve_list(struct link *l, struct node *list, uint32_t bytes) {
     struct node turn;
     node_init(&turn);
-    take_all(list, &turn);
+    nodes_move(&turn, list);
     bool more = true;
     while (more && !node_is_alone(&turn)) {
         struct node *n = turn.next;
@@ -195,8 +190,8 @@ static uint32_t serve_list(struct link *l, struct node *list, uint32_t bytes) {
         bytes += sock_turn(OF(n, struct sock, run)) + 64u;
         more = bytes < TURN_LINK && now_ns() < l->turn_end_ns;
     }
-    take_all(list, &turn);
-    take_all(&turn, list);
+    nodes_move(&turn, list);
+    nodes_move(list, &turn);
     return bytes;
 }
 
@@ -232,6 +227,9 @@ static void close_all(struct link *l) {
 static bool serve_last(struct link *l) {
     uint32_t most = l->layout.cmd_bytes / (uint32_t)sizeof(struct far_msg);
     uint32_t n = serve_messages(l, TURN_MESSAGES);
+    if (l->is_aside && !l->reset) {
+        return false;
+    }
     l->last_served += n;
     return n < TURN_MESSAGES || l->last_served >= most;
 }

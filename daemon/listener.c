@@ -17,7 +17,7 @@
 #include "farsock/errors.h"
 
 #define RETRY_NS     UINT64_C(200000000) // to accept, without descriptors
-#define ACCEPT_BURST 16                  // connections in one turn
+#define ACCEPT_BURST 4                   // connections in one turn
 
 struct port {
     struct watch watch;
@@ -82,7 +82,8 @@ static void port_ready(struct watch *watch, uint32_t events) {
     struct port *p = (struct port *)watch;
     int listening = p->place->fd;
     (void)events;
-    for (int i = 0; i < ACCEPT_BURST; i++) {
+    // Those that have said hello come first: else they would count as silent.
+    for (int i = 0; i < ACCEPT_BURST && p->l->s.late == 0; i++) {
         int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             conn_new(&p->l->s, fd);

@@ -459,18 +459,6 @@ static void op_adopt(struct request *q) {
     sock_wake(s);
 }
 
-static void op_kick(struct request *q) {
-    struct sock *s = q->sock;
-    s->kicks_in++;
-    if (sock_look(s) && (s->near_flags & FAR_NEAR_CLOSE)) {
-        // Before the messages that follow: after close() its address can be
-        // bound again.
-        sock_turn(s);
-        return;
-    }
-    sock_wake(s);
-}
-
 // --- Requests about tags ---
 
 static void op_fetch(struct request *q) {
@@ -528,7 +516,6 @@ struct op {
 };
 
 static const struct op ops[] = {
-    [FAR_OP_KICK] = {op_kick, false},
     [FAR_OP_BIND] = {op_bind, true},
     [FAR_OP_CONNECT] = {op_connect, true},
     [FAR_OP_LISTEN] = {op_listen, true},
@@ -546,28 +533,91 @@ static const struct op ops[] = {
     [FAR_OP_CONTROL] = {op_control, false},
 };
 
-static void serve_on_socket(struct request *q) {
+static void put_aside(struct request *q, uint32_t to) {
+    struct link *l = q->link;
+    if (!l->is_aside) {
+        l->is_aside = true;
+        l->aside = *q->msg;
+        l->aside_to = to;
+        memcpy(l->aside_payload, q->payload, q->msg->len);
+    }
+}
+
+// What near had published goes first. False: not all of it did in this turn,
+// and the message is put aside. What near publishes meanwhile does not count,
+// so that the message gets its turn.
+static bool pump(struct request *q) {
+    struct link *l = q->link;
+    struct sock *s = q->sock;
+    if (!sock_look(s) || s->fd < 0) {
+        return true;
+    }
+    uint32_t to = l->is_aside ? l->aside_to : s->tx_head;
+    if (sock_flush(s, to)) {
+        return true;
+    }
+    sock_publish(s); // near may wait for the room
+    put_aside(q, to);
+    return false;
+}
+
+// Before the messages that follow: after close() with a reset its address can
+// be bound again. False: in this turn it did not come to that.
+static bool close_kicked(struct request *q) {
+    struct slot *slot = &q->link->slots[q->msg->sock];
+    sock_turn(q->sock);
+    if (slot->sock && slot->sock->cut && !node_is_alone(&slot->sock->run)) {
+        put_aside(q, 0);
+        return false;
+    }
+    return true;
+}
+
+static bool serve_kick(struct request *q) {
+    struct sock *s = q->sock;
+    // It may come late, from a finaliser.
+    if (!s || (s->closing && !q->link->is_aside)) {
+        return true;
+    }
+    s->kicks_in += !s->closing;
+    if (sock_look(s) && (s->near_flags & FAR_NEAR_CLOSE)) {
+        return close_kicked(q);
+    }
+    sock_wake(s);
+    return true;
+}
+
+// False: it was put aside.
+static bool serve_on_socket(struct request *q) {
     const struct op *op = &ops[q->msg->op];
     q->sock = q->link->slots[q->msg->sock].sock;
+    if (q->msg->op == FAR_OP_KICK) {
+        return serve_kick(q);
+    }
     if (!q->sock || q->sock->closing) {
-        // A KICK may come late, from a finaliser.
-        if (q->msg->op != FAR_OP_KICK) {
-            reply(q, FAR_EBADF);
-        }
-        return;
+        reply(q, FAR_EBADF);
+        return true;
     }
-    if (q->sock->fd < 0 && q->msg->op != FAR_OP_KICK) {
+    if (q->sock->fd < 0) {
         reply(q, FAR_EBADMSG); // poisoned
-        return;
+        return true;
     }
-    if (op->pumps) {
-        sock_flush(q->sock);
+    if (op->pumps && !pump(q)) {
+        return false;
     }
-    if (q->sock->fd < 0 && q->msg->op != FAR_OP_KICK) {
+    if (q->sock->fd < 0) {
         reply(q, FAR_EBADMSG); // by what it had in its ring
-        return;
+        return true;
     }
     op->serve(q);
+    return true;
+}
+
+bool op_go_on(struct link *l) {
+    struct request q = {
+        .link = l, .msg = &l->aside, .payload = l->aside_payload};
+    l->is_aside = !serve_on_socket(&q);
+    return !l->is_aside;
 }
 
 static bool names_socket(unsigned op) {
@@ -602,10 +652,10 @@ static bool open_tag(struct link *l, const struct far_msg *m) {
     return true;
 }
 
-void op_serve(struct link *l, const struct far_msg *m, const void *payload) {
+bool op_serve(struct link *l, const struct far_msg *m, const void *payload) {
     struct request q = {.link = l, .msg = m, .payload = payload};
     if (!open_tag(l, m)) {
-        return;
+        return true;
     }
     switch (m->op) {
         case FAR_OP_SOCKET:
@@ -631,7 +681,7 @@ void op_serve(struct link *l, const struct far_msg *m, const void *payload) {
             resolver_ask(l, m->tag, m, payload);
             break;
         default:
-            serve_on_socket(&q);
-            break;
+            return serve_on_socket(&q);
     }
+    return true;
 }

@@ -40,8 +40,10 @@ static void orphan_ready(struct watch *w, uint32_t events) {
     if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) {
         return;
     }
-    while (o->done < o->len) {
-        ssize_t n = send(o->fd, o->data + o->done, o->len - o->done,
+    uint32_t end =
+        o->len - o->done < TURN_BYTES ? o->len : o->done + TURN_BYTES;
+    while (o->done < end) {
+        ssize_t n = send(o->fd, o->data + o->done, end - o->done,
             MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) {
             continue;
@@ -50,10 +52,16 @@ static void orphan_ready(struct watch *w, uint32_t events) {
             return;
         }
         if (n < 0) {
-            break;
+            orphan_end(o);
+            return;
         }
         o->done += (uint32_t)n;
         o->engine->total.tx_bytes += (uint64_t)n;
+    }
+    if (o->done < o->len) {
+        // Watched anew it reports again: the next turn goes on.
+        engine_rewatch(o->engine, &o->watch, &o->watch, o->fd, EPOLLOUT);
+        return;
     }
     orphan_end(o);
 }

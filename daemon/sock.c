@@ -397,15 +397,10 @@ uint32_t sock_turn(struct sock *s) {
     return moved + got;
 }
 
-void sock_flush(struct sock *s) {
-    if (!sock_look(s) || s->fd < 0) {
-        return;
-    }
-    if (is_stream(s)) {
-        stream_tx(s, UINT32_MAX);
-    } else {
-        dgram_tx(s, UINT32_MAX);
-    }
+bool sock_flush(struct sock *s, uint32_t to) {
+    uint32_t moved =
+        is_stream(s) ? stream_tx(s, TURN_BYTES) : dgram_tx(s, TURN_BYTES);
+    return s->fd < 0 || moved < TURN_BYTES || (int32_t)(s->tx_tail - to) >= 0;
 }
 
 void sock_try_shutdown(struct sock *s) {

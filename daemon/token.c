@@ -147,7 +147,7 @@ static bool is_over(const struct token *t) {
 
 // t may be freed.
 static void carry_on(struct token *t) {
-    uint32_t turns = TURN_MESSAGES;
+    uint32_t turns = TURN_CARRIES;
     struct engine_totals *total = &t->engine->total;
     bool more = true;
     while (more && turns-- > 0) {
