@@ -5,7 +5,7 @@ two results, and says whether it explains them. After a step that left the two
 in different states (LAST) the rest of the program is not compared.
 
 What a program cannot contain, because it differs by nature, is said where
-programs are made: NEVER_SET, SHOWN and ADAPTED in programs.py. Not in a program
+programs are made: NEVER_SET, SHOWN and ADAPTED in options.py. Not in a program
 either: MSG_MORE (on a stream a timer decides when bytes go), MSG_OOB sent on a
 stream (several at once; tests/system/test_urgent.py has it), MSG_ERRQUEUE
 (tests/system/test_msg.py), and buffers that fill ("Time and

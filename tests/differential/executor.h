@@ -47,7 +47,7 @@ struct step {
 static const struct net *net;
 static bool is_far; // the program's are handles of a link
 // The peers' sockets are the kernel's whatever is preloaded (kernel.c).
-extern const struct net net_kernel;
+extern const struct net *const net_kernel;
 static int far_stat_fd = -1; // of farsockd's main thread
 
 static struct sock socks[NAMES];
@@ -164,7 +164,7 @@ static struct sock *find(const char *name) {
         }
     }
     struct sock *k = &socks[sock_count < NAMES - 1 ? sock_count++ : NAMES - 1];
-    *k = (struct sock){.net = name[0] == 'p' ? &net_kernel : net, .handle = -1};
+    *k = (struct sock){.net = name[0] == 'p' ? net_kernel : net, .handle = -1};
     snprintf(k->name, sizeof k->name, "%s", name);
     return k;
 }

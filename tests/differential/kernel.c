@@ -64,36 +64,7 @@ static int kernel_fcntl(int fd, int cmd, long arg, ...) {
 #define fcntl(fd, ...)   kernel_fcntl(fd, __VA_ARGS__, 0L)
 #define poll(...)        kernel_poll(__VA_ARGS__)
 
-#pragma GCC diagnostic ignored "-Wunused-function"
-// Its net_native is the kernel's then.
-#include "system/netapi.h"
+#include "system/net_native.h"
 
-extern const struct net net_kernel;
-const struct net net_kernel = {
-    native_socket,
-    native_close,
-    native_bind,
-    native_listen,
-    native_connect,
-    native_accept,
-    native_send,
-    native_recv,
-    native_shutdown,
-    native_getsockname,
-    native_getpeername,
-    native_setopt,
-    native_getopt,
-    native_poll,
-    native_lookup,
-    native_sendmsg,
-    native_recvmsg,
-    native_ioctl,
-    native_getifaddrs,
-    freeifaddrs,
-    native_if_nametoindex,
-    native_if_indextoname,
-    native_reserve,
-    native_commit,
-    native_peek,
-    native_consume,
-};
+extern const struct net *const net_kernel;
+const struct net *const net_kernel = &net_native;
