@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/time.h>
 
 #define PIECE  65536u
 #define LITTLE 16384u // goes into a socket that polls writable, whole
@@ -33,8 +34,10 @@ static ssize_t send_file(struct psock *s, int in, off_t *at, size_t count) {
         if (had <= 0) {
             return done > 0 ? done : had;
         }
+        call_part(done > 0);
         ssize_t n = far_send_bytes(s, buf, (size_t)had, 0, NULL, 0);
         int saved = errno;
+        call_part(false);
         step_back(in, at, n > 0 ? n : 0, had);
         errno = saved;
         if (n < 0) {
@@ -87,20 +90,43 @@ static ssize_t splice_in(struct psock *s, int out, size_t len, unsigned flags) {
                   : far_recv_bytes(s, buf, (size_t)n, MSG_DONTWAIT, NULL, NULL);
 }
 
+// Until when a send may sleep.
+static uint64_t send_until(const struct psock *s, bool now) {
+    struct timeval t;
+    size_t len = sizeof t;
+    if (now || !s->sndtimeo ||
+        far_getsockopt(s->link->near, s->handle, FAR_SOL_SOCKET,
+            FAR_SO_SNDTIMEO, &t, &len) < 0) {
+        return now ? FAR_NOWAIT : FAR_FOREVER;
+    }
+    return far_posix_now() + (uint64_t)t.tv_sec * 1000000000u +
+           (uint64_t)t.tv_usec * 1000u;
+}
+
+// Sleeps until what is read from a pipe can be sent: bytes that were read and
+// then not sent would be lost.
+static bool wait_room(struct psock *s, bool now) {
+    struct far_pollfd p = {.sock = s->handle, .events = FAR_POLLOUT};
+    call_begin(!s->sndtimeo);
+    int n = far_poll(s->link->near, &p, 1, send_until(s, now));
+    if (n == 0) {
+        atomic_fetch_add(&s->full, 1);
+        n = FAR_EAGAIN;
+    }
+    return far_done(n) >= 0;
+}
+
 static ssize_t splice_out(int in, struct psock *s, size_t len, unsigned flags) {
     uint8_t buf[LITTLE];
-    struct pollfd p = {.fd = -1};
     if (!psock_use(s)) {
         return -1;
     }
     bool now = s->nonblock || (flags & SPLICE_F_NONBLOCK);
-    p.revents = (short)far_ready(s->link->near, s->handle, FAR_POLLOUT, false);
-    if (now && !p.revents) {
-        atomic_fetch_add(&s->full, 1);
-        errno = EAGAIN;
+    if (!wait_pipe(in, POLLIN, flags) || !wait_room(s, now)) {
         return -1;
     }
-    if (!wait_pipe(in, POLLIN, flags)) {
+    // An error that comes instead of bytes comes with none of them, too.
+    if (s->type == SOCK_STREAM && far_send_bytes(s, buf, 0, 0, NULL, 0) < 0) {
         return -1;
     }
     ssize_t n = real()->read(in, buf, len < LITTLE ? len : LITTLE);

@@ -221,12 +221,14 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *all, unsigned count, int flags) {
     }
     unsigned done = 0;
     while (done < count && done < IOV_MAX) {
+        call_part(done > 0);
         ssize_t n = far_send_msg(s, &all[done].msg_hdr, flags);
         if (n < 0 || !put_len(&all[done], n)) {
             break;
         }
         done++;
     }
+    call_part(false);
     if (done == 0 && count > 0 && now_carried(fd, -1)) {
         return real()->sendmmsg(fd, all, count, flags);
     }
@@ -315,6 +317,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *all, unsigned count, int flags,
     }
     uint64_t until = deadline_of_timespec(timeout ? &t : NULL);
     while (done < count && done < IOV_MAX) {
+        call_part(done > 0);
         ssize_t n =
             far_recv_msg(s, &all[done].msg_hdr, flags & ~MSG_WAITFORONE);
         if (n < 0 || !put_len(&all[done], n)) {
@@ -329,6 +332,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *all, unsigned count, int flags,
             break;
         }
     }
+    call_part(false);
     if (done == 0 && count > 0 && now_carried(fd, -1)) {
         return real()->recvmmsg(fd, all, count, flags, timeout);
     }

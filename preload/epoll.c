@@ -538,6 +538,17 @@ static int wait_on(const struct waiting *w) {
     }
 }
 
+static int wait_masked(struct waiting *w) {
+    struct swapped s;
+    if (mask_swap(&s, w->mask) < 0) {
+        return -1;
+    }
+    w->mask = s.mask;
+    int n = wait_on(w);
+    mask_back(&s);
+    return n;
+}
+
 EXPORT int epoll_pwait(int epfd, struct epoll_event *out, int max, int timeout,
     const sigset_t *mask) {
     struct ep *e = ep_at(epfd);
@@ -545,7 +556,7 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *out, int max, int timeout,
         return real()->epoll_pwait(epfd, out, max, timeout, mask);
     }
     struct waiting w = {epfd, e, out, max, deadline_of_ms(timeout), mask};
-    return wait_on(&w);
+    return wait_masked(&w);
 }
 
 EXPORT int epoll_wait(int epfd, struct epoll_event *out, int max, int timeout) {
@@ -565,5 +576,5 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *out, int max,
     }
     uint64_t deadline_ns = deadline_of_timespec(timeout ? &t : NULL);
     struct waiting w = {epfd, e, out, max, deadline_ns, mask};
-    return e ? wait_on(&w) : kernel_wait(&w, out, max, deadline_ns);
+    return e ? wait_masked(&w) : kernel_wait(&w, out, max, deadline_ns);
 }

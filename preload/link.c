@@ -19,25 +19,68 @@
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static struct plink *_Atomic current;
 
-// The signals that had been handled when this thread's call began.
-static _Thread_local struct {
-    struct signals_run before;
-    bool restarts;
-} call __attribute__((tls_model("initial-exec")));
-
-void call_begin(bool restarts) {
-    call.before = fari_signals;
-    call.restarts = restarts;
-}
+// This thread's call, which a handler may look at.
+static _Thread_local struct call_state call
+    __attribute__((tls_model("initial-exec")));
 
 bool call_was_interrupted(void) {
     return call.restarts ? call.before.ending != fari_signals.ending
                          : call.before.all != fari_signals.all;
 }
 
+// Asked before each sleep. A handler that runs between this look and the sleep
+// would be overslept: call_wake() sees that it is not.
 static bool interrupted(void *arg) {
     (void)arg;
-    return call_was_interrupted();
+    call.sleeps = true;
+    atomic_signal_fence(memory_order_seq_cst);
+    if (call_was_interrupted()) {
+        return true;
+    }
+    call.slept = fari_signals.all;
+    return false;
+}
+
+// As natively: handlers that ran before anything moved had the call begin anew,
+// others end it.
+static void moved(void *arg) {
+    (void)arg;
+    if (call.restarts && !call_was_interrupted()) {
+        call.before.all = call.slept;
+        call.restarts = false;
+    }
+}
+
+void call_begin(bool restarts) {
+    call.sleeps = false;
+    if (call.part) {
+        moved(NULL);
+        return;
+    }
+    call.before = fari_signals;
+    call.slept = call.before.all;
+    call.restarts = restarts;
+}
+
+void call_part(bool moved) {
+    call.part = moved;
+}
+
+struct call_state call_suspend(void) {
+    return call;
+}
+
+void call_resume(const struct call_state *c) {
+    call = *c;
+}
+
+void call_wake(void) {
+    struct plink *l = link_if_open();
+    if (call.sleeps && l && call_was_interrupted()) {
+        int saved = errno;
+        far_posix_interrupt(l->posix);
+        errno = saved;
+    }
 }
 
 static void guard_link(struct far_posix *p) {
@@ -77,6 +120,7 @@ static struct plink *open_link(void) {
         .sockets = sockets_wished(),
         .first_fd = guard_floor(),
         .interrupted = interrupted,
+        .moved = moved,
     };
     struct plink *l = calloc(1, sizeof *l);
     if (!l) {

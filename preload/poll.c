@@ -84,13 +84,13 @@ static void glance(void) {
 }
 
 static int look_once(struct call *c) {
-    ask_far(c, false);
-    return mixed_look(&c->m) < 0 ? -1 : merge(c);
+    bool idle = ask_far(c, false) == 0;
+    return mixed_look(&c->m, idle) < 0 ? -1 : merge(c);
 }
 
 static int poll_far(struct call *c, uint64_t deadline_ns) {
     if (ask_far(c, false) > 0) {
-        return mixed_look(&c->m) < 0 ? -1 : merge(c);
+        return mixed_look(&c->m, false) < 0 ? -1 : merge(c);
     }
     if (deadline_ns == FAR_NOWAIT) {
         glance();
@@ -100,7 +100,7 @@ static int poll_far(struct call *c, uint64_t deadline_ns) {
         uint32_t events = mixed_begin();
         bool timed_out = false;
         if (ask_far(c, true) > 0) {
-            return mixed_look(&c->m) < 0 ? -1 : merge(c);
+            return mixed_look(&c->m, false) < 0 ? -1 : merge(c);
         }
         if (mixed_wait(&c->m, events, deadline_ns, &timed_out) < 0) {
             return -1;
@@ -265,7 +265,14 @@ static int ppoll_any(struct pollfd *fds, nfds_t count,
         return -1;
     }
     struct asked a = {.user = fds, .count = count};
-    return poll_copied(&a, deadline_of_timespec(timeout), mask);
+    uint64_t deadline_ns = deadline_of_timespec(timeout);
+    struct swapped w;
+    if (mask_swap(&w, mask) < 0) {
+        return -1;
+    }
+    int n = poll_copied(&a, deadline_ns, w.mask);
+    mask_back(&w);
+    return n;
 }
 
 EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout) {
@@ -534,5 +541,12 @@ EXPORT int pselect(int n, fd_set *in, fd_set *out, fd_set *pri,
         errno = EINVAL;
         return -1;
     }
-    return select_far(&s, deadline_of_timespec(timeout), mask);
+    uint64_t deadline_ns = deadline_of_timespec(timeout);
+    struct swapped w;
+    if (mask_swap(&w, mask) < 0) {
+        return -1;
+    }
+    int r = select_far(&s, deadline_ns, w.mask);
+    mask_back(&w);
+    return r;
 }

@@ -88,6 +88,15 @@ int guard_next(int from, int to);
 int guard_floor(void);  // where own descriptors go
 int guard_lift(int fd); // there
 
+// --- Signals (signal.c) ---
+
+// Handlers that ran in this thread: all, and those without SA_RESTART.
+struct signals_run {
+    uint32_t all, ending;
+};
+extern _Thread_local struct signals_run fari_signals
+    __attribute__((tls_model("initial-exec")));
+
 // --- Links and calls (link.c) ---
 
 // The link, opened if it is not. NULL with errno.
@@ -116,15 +125,21 @@ static inline uint64_t wait_of(const struct psock *s, bool dontwait) {
                : FAR_FOREVER;
 }
 bool call_was_interrupted(void);
-
-// --- Signals (signal.c) ---
-
-// Handlers that ran in this thread: all, and those without SA_RESTART.
-struct signals_run {
-    uint32_t all, ending;
+// What begins from now on is (or is not) the rest of a call that has moved
+// something: a handler ends it, whatever its flags, as natively.
+void call_part(bool moved);
+// In a handler: its thread's call notices it, however close to its sleep it is.
+void call_wake(void);
+// Around a handler, which may make calls itself.
+struct call_state {
+    struct signals_run before; // had been handled when it began
+    uint32_t slept;            // all of them, after its last sleep
+    bool restarts;
+    bool part;   // an earlier part of the program's call has moved something
+    bool sleeps; // it looked whether to, or did
 };
-extern _Thread_local struct signals_run fari_signals
-    __attribute__((tls_model("initial-exec")));
+struct call_state call_suspend(void);
+void call_resume(const struct call_state *c);
 
 // --- Addresses (addr.c) ---
 
@@ -150,6 +165,16 @@ bool user_range(uintptr_t at, size_t n);
 
 // --- Waiting (wait.c) ---
 
+// A mask that a call swaps in while it sleeps: until then, and from then on, no
+// signal comes, as if it were one system call. swap: 0, or -1 with EFAULT.
+struct swapped {
+    sigset_t inside;
+    const sigset_t *mask; // for the sleep; NULL: none is swapped
+    sigset_t before;
+};
+int mask_swap(struct swapped *w, const sigset_t *mask);
+void mask_back(const struct swapped *w);
+
 // A wait for far sockets and other descriptors.
 struct mixed {
     struct pollfd *fds; // count own ones, and room for two more
@@ -163,8 +188,8 @@ uint32_t mixed_begin(void);
 // deadline. 0, or -1 with errno EINTR; *timed_out.
 int mixed_wait(struct mixed *m, uint32_t events, uint64_t deadline_ns,
     bool *timed_out);
-// Looks at the descriptors only.
-int mixed_look(struct mixed *m);
+// Looks at the descriptors only; lets signals in if nothing else is ready.
+int mixed_look(struct mixed *m, bool idle);
 // Makes every mixed_wait() of this process look again.
 void mixed_poke(void);
 uint64_t deadline_of_ms(int ms);

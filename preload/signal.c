@@ -36,11 +36,13 @@ static int set_action(int sig, const struct sigaction *act,
 static void run_handler(const struct sigaction *a, int sig, siginfo_t *info,
     void *context) {
     struct far_guard *g = far_guard_suspend();
+    struct call_state c = call_suspend();
     if (a->sa_flags & SA_SIGINFO) {
         a->sa_sigaction(sig, info, context);
     } else {
         a->sa_handler(sig);
     }
+    call_resume(&c);
     far_guard_resume(g);
 }
 
@@ -53,6 +55,7 @@ static void on_signal(int sig, siginfo_t *info, void *context) {
     if (!(a.sa_flags & SA_RESTART)) {
         fari_signals.ending++;
     }
+    call_wake();
     if (is_fault(sig) && (a.sa_flags & (int)SA_RESETHAND)) {
         actions[sig] = (struct sigaction){.sa_handler = SIG_DFL};
     }

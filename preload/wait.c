@@ -121,10 +121,39 @@ int mixed_wait(struct mixed *m, uint32_t events, uint64_t deadline_ns,
     return 0;
 }
 
-int mixed_look(struct mixed *m) {
+int mixed_look(struct mixed *m, bool idle) {
     struct timespec none = {0};
-    m->ready = m->count ? real()->ppoll(m->fds, m->count, &none, m->mask) : 0;
+    const sigset_t *mask = idle ? m->mask : NULL;
+    m->ready = m->count ? real()->ppoll(m->fds, m->count, &none, mask) : 0;
     return m->ready;
+}
+
+// --- Masks ---
+
+int mask_swap(struct swapped *w, const sigset_t *mask) {
+    w->mask = NULL;
+    if (!mask) {
+        return 0;
+    }
+    sigset_t most;
+    sigemptyset(&w->inside);
+    // As much as the kernel looks at.
+    if (user_copy(&w->inside, mask, _NSIG / 8) < 0) {
+        return -1;
+    }
+    w->mask = &w->inside;
+    sigfillset(&most);
+    sigdelset(&most, SIGSEGV); // by which we learn of bad pointers
+    sigdelset(&most, SIGBUS);
+    return pthread_sigmask(SIG_BLOCK, &most, &w->before);
+}
+
+void mask_back(const struct swapped *w) {
+    if (w->mask) {
+        int saved = errno;
+        pthread_sigmask(SIG_SETMASK, &w->before, NULL);
+        errno = saved;
+    }
 }
 
 void mixed_poke(void) {

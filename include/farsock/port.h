@@ -46,6 +46,11 @@ struct far_port {
     // Whoever makes it true calls far_link_interrupt() afterwards.
     bool (*interrupted)(void *ctx);
 
+    // [T] The calling task's call has moved a part of its bytes and is about to
+    // sleep for the rest: from now on an interruption that it would have gone
+    // on after ends it, with what it has (signal(7)). NULL: there are none.
+    void (*moved)(void *ctx);
+
     // Not 0: doorbells may get lost, both ways. While somebody waits, the
     // library looks that often by itself, and counts what it found so.
     uint32_t rescue_ms;

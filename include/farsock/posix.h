@@ -67,6 +67,7 @@ struct far_posix_options {
     // doorbells could get lost, and as if no kernel reported a death.
     bool rescue, beat;
     bool (*interrupted)(void *arg); // as far_port.interrupted
+    void (*moved)(void *arg);       // as far_port.moved
     void *arg;
 };
 

@@ -33,6 +33,7 @@ struct far_posix {
     bool gone;     // the hang-up was seen
     struct far_posix_beat *beat; // NULL: the kernel reports deaths
     bool (*interrupted)(void *arg);
+    void (*moved)(void *arg);
     void *arg;
 };
 
@@ -126,6 +127,13 @@ static bool interrupted(void *ctx) {
     return p->interrupted && p->interrupted(p->arg);
 }
 
+static void moved(void *ctx) {
+    const struct far_posix *p = ctx;
+    if (p->moved) {
+        p->moved(p->arg);
+    }
+}
+
 static const struct far_port posix_port = {
     .now_ns = now_ns,
     .notify = notify,
@@ -134,6 +142,7 @@ static const struct far_port posix_port = {
     .park = park,
     .unpark = unpark,
     .interrupted = interrupted,
+    .moved = moved,
     .copy = far_guard_port_copy,
 };
 
@@ -146,6 +155,7 @@ static const struct far_port unreliable_port = {
     .park = park,
     .unpark = unpark,
     .interrupted = interrupted,
+    .moved = moved,
     .copy = far_guard_port_copy,
     .rescue_ms = FAR_RESCUE_MS,
 };
@@ -313,6 +323,7 @@ static int try_path(const char *path, struct attempt *a,
     p->conn = p->bell_far = p->bell_near = p->epfd = -1;
     p->first_fd = a->o->first_fd;
     p->interrupted = a->o->interrupted;
+    p->moved = a->o->moved;
     p->arg = a->o->arg;
     int fds[3];
     int err = far_posix_dial(path, &p->conn);

@@ -307,6 +307,12 @@ bool fari_has_room(const struct far_link *l, uint32_t slot);
 // error is already the call's: FAR_EAGAIN or FAR_ETIMEDOUT, FAR_EINTR.
 int fari_sleep(struct far_link *l, uint32_t waiter, uint64_t deadline_ns,
     uint32_t timeo_ms, uint64_t *timeo_ns);
+// Before such a sleep: whether the call has moved a part already.
+static inline void fari_tell_moved(const struct far_link *l, size_t done) {
+    if (done > 0 && l->port->moved) {
+        l->port->moved(l->ctx);
+    }
+}
 // True at the end of what can be read: *result is what recv says then. An error
 // is taken only if tell: a call that has bytes to return leaves it for the
 // next. hole: 1 if the byte at rx_tail is urgent, and only looked past.

@@ -163,6 +163,7 @@ static int send_rest(struct far_link *l, uint32_t slot, struct rest *r,
         if (n > 0) {
             continue;
         }
+        fari_tell_moved(l, r->done);
         err = n != FAR_EAGAIN ? n
                               : fari_sleep(l, w, deadline_ns,
                                     l->socks[slot].sndtimeo_ms, &timeo_ns);
@@ -330,6 +331,7 @@ static int32_t recv_wait(struct far_link *l, uint32_t slot, int sock,
             more = q->done < target && !q->stop &&
                    !(q->peek && q->done >= l->lay.rx_ring);
         } else if (n == FAR_EAGAIN) {
+            fari_tell_moved(l, q->done);
             n = fari_sleep(l, w, deadline_ns, l->socks[slot].rcvtimeo_ms,
                 &timeo_ns);
             more = n == FAR_OK;

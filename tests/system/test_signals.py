@@ -1,0 +1,100 @@
+#!/usr/bin/python3
+# Signals and sleeping calls, natively and over a link.
+# SPDX-License-Identifier: MIT
+"""tests/system/signals.c runs natively beside farsockd and under farsock run;
+what it prints must be the same, line by line."""
+
+import contextlib
+import signal
+import tempfile
+from pathlib import Path
+
+from harness import (
+    FARSOCK,
+    PATIENCE_S,
+    SANITIZED,
+    Far,
+    check,
+    check_equal,
+    main,
+    program,
+    test,
+    until,
+)
+from resolver import no_such_name, with_resolver
+
+RUN = [FARSOCK, "run", "--"]
+
+if SANITIZED:
+    print("1..0 # SKIP a sanitizer's run time must be loaded first")
+    raise SystemExit
+
+
+@test
+def every_call():
+    """A call that a signal comes to says what it says natively."""
+    with Far() as far:
+        want = far.native(program("signals")).end()
+        child = far.near(*RUN, program("signals"))
+        got = child.end()
+        for line in zip(got, want):
+            check_equal(*line)
+        check_equal(len(got), len(want), child.stderr)
+        check(len(got) > 300)
+
+
+def ask_interrupted(child, resolver):
+    """A lookup whose question is there when a signal comes."""
+    query, who = resolver.recvfrom(2000)
+    child.write("\n")
+    check_equal(child.line(), "asleep")
+    resolver.sendto(no_such_name(query), who)
+
+    def others_answered():
+        with contextlib.suppress(BlockingIOError):
+            query, who = resolver.recvfrom(2000)
+            resolver.sendto(no_such_name(query), who)
+        return not child.silent()
+
+    resolver.setblocking(False)
+    until("it has its answers", others_answered)
+    resolver.settimeout(PATIENCE_S)
+    return child.end()
+
+
+@test
+def names():
+    """getaddrinfo() is not ended by a handler."""
+    with tempfile.TemporaryDirectory(prefix="farsock-test-") as directory:
+        prefix = with_resolver(Path(directory))
+        with Far(prefix=prefix) as far:
+            resolver = far.net.udp(53)
+            ask = [program("signals"), "names", "nothing.example"]
+            want = ask_interrupted(far.native(*prefix, *ask), resolver)
+            got = ask_interrupted(far.near(*RUN, *ask), resolver)
+            check_equal(got, want)
+            check_equal(got, ["2, handled 1"])
+
+
+FAULT = """if 1:
+    import ctypes, signal, socket
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("127.0.0.1", 0))
+    s.sendto(b"some", s.getsockname())
+    s.recv(1, socket.MSG_PEEK)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGSEGV])
+    libc = ctypes.CDLL(None, use_errno=True)
+    print(libc.recv(s.fileno(), ctypes.c_void_p(1), 4, 0), ctypes.get_errno())
+"""
+
+
+@test
+def blocked_faults():
+    """A bad pointer kills who blocks SIGSEGV; natively it is EFAULT."""
+    with Far() as far:
+        python = ["/usr/bin/python3", "-c", FAULT]
+        check_equal(far.native(*python).end(), ["-1 14"])
+        far.near(*RUN, *python).end(status=-signal.SIGSEGV)
+
+
+main()
