@@ -11,19 +11,24 @@ QEMU_ARCHS := rv64 rv32
 QEMU_PORT := ports/qemu-ivshmem
 QEMU_NEAR := $(call no_tests,src/wire/*.c src/ring/*.c src/near/*.c)
 QEMU_PORT_SRC := $(filter-out %/echo.c,$(wildcard $(QEMU_PORT)/*.c))
-QEMU_HEAD := $(wildcard include/farsock/* src/*/*.h $(QEMU_PORT)/*.h \
+QEMU_HEAD := $(wildcard include/farsock/* src/*/*.h tests/port/*.h $(QEMU_PORT)/*.h \
     $(QEMU_PORT)/virt.ld)
 QEMU_MPY_SRC := $(wildcard micropython/qemu/* micropython/*.*)
 
 QEMU_IMAGES := $(foreach a,$(QEMU_ARCHS),$(QEMU_B)/$(a)/micropython.elf)
 QEMU_ECHOS := $(foreach a,$(QEMU_ARCHS),$(QEMU_B)/$(a)/echo.elf)
+QEMU_CHECKS := $(foreach a,$(QEMU_ARCHS),$(QEMU_B)/$(a)/port-check.elf)
 
-qemu: $(QEMU_IMAGES) $(QEMU_ECHOS) ## Build MicroPython for a core without a system
+qemu: $(QEMU_IMAGES) $(QEMU_ECHOS) $(QEMU_CHECKS) ## Build MicroPython for a core without a system
 
 run-qemu: ## Run the first example on an emulated RISC-V core without a system
 	@scripts/deps install build test qemu
 	+@$(MAKE) products $(MPY_CROSS) $(QEMU_B)/rv64/micropython.elf
 	@scripts/run-demo --qemu
+
+ifeq ($(PORT),qemu-ivshmem)
+port-build: $(QEMU_CHECKS)
+endif
 
 # $(1): the architecture
 define qemu_rules
@@ -32,7 +37,7 @@ $(QEMU_B)/$(1)/near/%.o: %.c $(QEMU_HEAD) mk/qemu.mk
 	@mkdir -p $$(@D)
 	$$(Q)$(QEMU_CC) $(QEMU_$(1)) -std=c11 -Os -g -ffunction-sections \
 	    -fdata-sections $(WARN) --specs=picolibc.specs \
-	    -Iinclude -Isrc -I$(QEMU_PORT) -c -o $$@ $$<
+	    -Iinclude -Isrc -Itests -I$(QEMU_PORT) -c -o $$@ $$<
 $(QEMU_B)/$(1)/near/%.o: %.S mk/qemu.mk
 	$$(call say,AS,$(1) $$<)
 	@mkdir -p $$(@D)
@@ -42,6 +47,13 @@ $(QEMU_B)/$(1)/libfarsock.a: $(patsubst %.c,$(QEMU_B)/$(1)/near/%.o,$(QEMU_NEAR)
 	$$(Q)rm -f $$@ && riscv64-unknown-elf-ar rcs $$@ $$^
 $(QEMU_B)/$(1)/echo.elf: $(patsubst %.c,$(QEMU_B)/$(1)/near/%.o,\
     $(QEMU_PORT_SRC) $(QEMU_PORT)/echo.c) \
+    $(QEMU_B)/$(1)/near/$(QEMU_PORT)/start.o $(QEMU_B)/$(1)/libfarsock.a
+	$$(call say,LD,$$@)
+	$$(Q)$(QEMU_CC) $(QEMU_$(1)) --specs=picolibc.specs -nostartfiles \
+	    -T $(QEMU_PORT)/virt.ld -Wl,--gc-sections \
+	    -Wl,--no-warn-rwx-segments -o $$@ $$^
+$(QEMU_B)/$(1)/port-check.elf: $(patsubst %.c,$(QEMU_B)/$(1)/near/%.o,\
+    $(QEMU_PORT_SRC) $(PORT_CHECKS) tests/port/on_qemu.c) \
     $(QEMU_B)/$(1)/near/$(QEMU_PORT)/start.o $(QEMU_B)/$(1)/libfarsock.a
 	$$(call say,LD,$$@)
 	$$(Q)$(QEMU_CC) $(QEMU_$(1)) --specs=picolibc.specs -nostartfiles \

@@ -78,6 +78,10 @@ static const struct far_port port = {
     .interrupted = interrupted,
 };
 
+const struct far_join *far_ivshmem_join(void) {
+    return &core.join;
+}
+
 // --- Link-up ---
 
 static int find(void) {

@@ -1,10 +1,12 @@
-// The far side of a board that is simulated: what a Linux core does with
-// hardware, on descriptors that its starter made.
+// The far side of a board: what a Linux core does with its hardware.
+// SPDX-License-Identifier: MIT
 //
 //   port-far answer|serve MEMORY TO_FAR TO_NEAR
+//   port-far ivshmem PATH
 //
-// answer: the questions of answer.h. serve: farsockd's engine.
-// SPDX-License-Identifier: MIT
+// answer: the questions of answer.h, on descriptors that the starter made.
+// serve: farsockd's engine on them. ivshmem: the questions, of a near core that
+// has an ivshmem device.
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,12 +22,9 @@
 #include "daemon/fixed.h"
 #include "farsock/mem.h"
 #include "port/answer.h"
+#include "port/far.h"
 
-static struct {
-    uint8_t *mem;
-    size_t bytes;
-    int to_far, to_near;
-} board;
+static struct far_board board;
 
 static void ring(void) {
     uint64_t one = 1;
@@ -96,13 +95,16 @@ static void take_bells(bool echo) {
 }
 
 static _Noreturn void answer_all(void) {
-    uint32_t *magic = (void *)(board.mem + board.bytes / 2);
+    struct far_part_header *head = (void *)(board.mem + board.bytes / 2);
     struct pollfd p = {.fd = board.to_far, .events = POLLIN};
     bool echo = false;
     far_store(&tell()->seq, far_load(&ask()->seq));
-    far_store(magic, ANSWER_MAGIC);
+    far_store(&head->bell, board.bell);
+    far_store(&head->epoch, 1); // so that near learns how to ring
+    far_store(&head->magic, ANSWER_MAGIC);
     for (;;) {
         poll(&p, 1, 1);
+        far_ivshmem_peers(&board);
         take_bells(echo);
         far_store(&tell()->beat, far_load(&tell()->beat) + 1u);
         if (far_load(&ask()->seq) != far_load(&tell()->seq)) {
@@ -146,11 +148,18 @@ static int number(const char *word) {
 
 int main(int argc, char **argv) {
     struct stat st;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    board.ivshmem = -1;
+    if (argc == 3 && strcmp(argv[1], "ivshmem") == 0) {
+        if (!far_ivshmem_board(&board, argv[2])) {
+            return 1;
+        }
+        answer_all();
+    }
     if (argc != 5 || fstat(number(argv[2]), &st) < 0) {
         fputs("usage: port-far answer|serve MEMORY TO_FAR TO_NEAR\n", stderr);
         return 2;
     }
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     board.bytes = (size_t)st.st_size;
     board.to_far = number(argv[3]);
     board.to_near = number(argv[4]);

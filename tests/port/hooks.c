@@ -115,7 +115,8 @@ static const char *wait_is_idle(void) {
     cpu = target->cpu_ns() - cpu;
     uint64_t percent = cpu * 100u / (check_now() - begin);
     check_note("processor time while it sleeps", percent, "%");
-    return percent > 20 ? "wait() is a busy loop" : NULL;
+    // Of a machine that others use, even a busy loop gets only a share.
+    return percent > 3 ? "wait() is a busy loop" : NULL;
 }
 
 // --- Waking ---
