@@ -108,7 +108,8 @@ static void unpark(void *ctx, _Atomic uint32_t *word) {
 
 // rescue_ms is 0: these doorbells arrive. Where one may get lost, say how often
 // who waits shall look by itself (FAR_RESCUE_MS), and find out why it does.
-// copy is NULL: memory that the program gives is always there.
+// copy is NULL: memory that the program gives is always there. moved is NULL:
+// no signal goes on after a call that has moved a part.
 static const struct far_port port = {
     .now_ns = now_ns,
     .notify = notify,

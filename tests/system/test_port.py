@@ -315,6 +315,21 @@ def each_fault_is_found():
 
 
 @test
+def guide_names_everything():
+    """The porting guide speaks of each hook and board function there is."""
+    guide = (TOP / "docs/porting.md").read_text()
+    port = (TOP / "include/farsock/port.h").read_text()
+    hooks = re.findall(r"\(\*(\w+)\)|uint32_t (\w+);", port)
+    board = re.findall(r"\b(board_\w+)\(", (TEMPLATE / "board.h").read_text())
+    names = {a or b for a, b in hooks} | set(board)
+    check(len(names) > 15, names)
+    missing = [n for n in sorted(names) if f"`{n}`" not in guide and f"`{n}()`" not in guide]
+    check_equal(missing, [], "not in docs/porting.md")
+    for count in re.findall(r"(\d+) checks", guide):
+        check_equal(int(count), TEMPLATE_CHECKS, "checks")
+
+
+@test
 def ports_are_listed():
     """Without a name, the ports there are."""
     done = subprocess.run([RUN], capture_output=True, text=True, check=True)
