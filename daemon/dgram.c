@@ -3,6 +3,8 @@
 #include "daemon/core.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,15 +115,26 @@ struct outgoing {
     uint16_t flags; // far_dgram_flag
 };
 
+// Linux's MSG_PROBE: glibc has the number by an older name.
+enum { HOST_MSG_PROBE = 0x10 };
+
 static int send_flags(uint16_t flags) {
     return MSG_DONTWAIT | MSG_NOSIGNAL |
            (flags & FAR_DGRAM_MORE ? MSG_MORE : 0) |
            (flags & FAR_DGRAM_DONTROUTE ? MSG_DONTROUTE : 0) |
-           (flags & FAR_DGRAM_CONFIRM ? MSG_CONFIRM : 0);
+           (flags & FAR_DGRAM_CONFIRM ? MSG_CONFIRM : 0) |
+           (flags & FAR_DGRAM_PROBE ? HOST_MSG_PROBE : 0);
 }
 
 // Each item may grow on its way to the host's form.
 #define HOST_CTL (FAR_CTL_MAX * 4u)
+
+// Linux takes a probe for the beginning of a datagram then.
+static bool is_corked(const struct sock *s) {
+    int on = 0;
+    socklen_t len = sizeof on;
+    return !getsockopt(s->fd, IPPROTO_UDP, UDP_CORK, &on, &len) && on;
+}
 
 static int32_t send_iov(struct sock *s, const struct outgoing *o,
     struct iovec *iov, int count) {
@@ -141,12 +154,17 @@ static int32_t send_iov(struct sock *s, const struct outgoing *o,
     if (refused) {
         return -refused;
     }
+    if ((o->flags & FAR_DGRAM_PROBE) && is_corked(s)) {
+        return 0;
+    }
     ssize_t n;
     do {
         n = sendmsg(s->fd, &m, send_flags(o->flags));
     } while (n < 0 && errno == EINTR);
     if (n >= 0) {
-        count_tx(s, (uint64_t)n);
+        if (!(o->flags & FAR_DGRAM_PROBE)) {
+            count_tx(s, (uint64_t)n);
+        }
         return (int32_t)n;
     }
     return errno == EAGAIN ? BLOCKED : -errno;

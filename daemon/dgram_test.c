@@ -188,6 +188,23 @@ TEST(a_flush_tells_the_error_and_the_line_does_not) {
     rig_down(&rig);
 }
 
+TEST(a_probe_is_judged_and_not_sent) {
+    rig_up(&rig, (struct rig_options){0});
+    uint16_t port;
+    int peer = peer_open(SOCK_DGRAM, &port);
+    CHECK_EQ(rig_socket(&rig, 0, FAR_SOCK_DGRAM), FAR_OK);
+    put_record(0, FAR_DGRAM_SYNC | FAR_DGRAM_PROBE, 0, "no", 2);
+    CHECK_EQ(flush(0, 0), FAR_EINVAL); // port 0
+    put_record(0, FAR_DGRAM_SYNC | FAR_DGRAM_PROBE, port, "no", 2);
+    CHECK(flush(0, 0) >= 0);
+    put_record(0, FAR_DGRAM_SYNC, port, "yes", 3);
+    CHECK_EQ(flush(0, 0), 3);
+    char in[16];
+    CHECK_EQ(recv(peer, in, sizeof in, 0), 3);
+    close(peer);
+    rig_down(&rig);
+}
+
 TEST(a_failure_nobody_waits_for_shows_in_the_line) {
     rig_up(&rig, (struct rig_options){0});
     CHECK_EQ(rig_socket(&rig, 0, FAR_SOCK_DGRAM), FAR_OK);
@@ -270,6 +287,7 @@ int main(void) {
         CASE(what_fits_the_ring_comes_whole_with_control_data_too),
         CASE(a_record_whose_result_is_wanted_waits_for_its_flush),
         CASE(a_flush_tells_the_error_and_the_line_does_not),
+        CASE(a_probe_is_judged_and_not_sent),
         CASE(a_failure_nobody_waits_for_shows_in_the_line),
         CASE(void_records_are_skipped),
         CASE(a_cancelled_flush_takes_its_datagram_back),

@@ -213,6 +213,7 @@ enum far_dgram_flag {
     FAR_DGRAM_MORE = 0x20, // near to far: MSG_MORE, and so on
     FAR_DGRAM_DONTROUTE = 0x40,
     FAR_DGRAM_CONFIRM = 0x80,
+    FAR_DGRAM_PROBE = 0x100, // not sent: only what is refused before that
 };
 struct far_dgram {
     uint32_t len;     // bytes of payload

@@ -153,16 +153,6 @@ static int connect_stream(struct far_link *l, uint32_t slot,
 static int connect_dgram(struct far_link *l, uint32_t slot,
     const struct far_addr *addr) {
     int err = ask_connect(l, slot, addr);
-    if (err >= 0) {
-        struct fari_sock *s = &l->socks[slot];
-        fari_lock(l, &l->lock);
-        if (addr->family == FAR_AF_UNSPEC) {
-            fari_unmark(s, FARI_PEER);
-        } else {
-            fari_mark(s, FARI_PEER);
-        }
-        fari_unlock(l, &l->lock);
-    }
     fari_forget_verdicts(l, slot);
     return err;
 }

@@ -15,6 +15,7 @@ struct dgram {
     uint32_t put; // bytes of payload in the ring
     uint16_t flags;
     bool missing; // memory of the payload was not there
+    bool probed;  // far finds nothing wrong with where it shall go
 };
 
 static uint32_t head_bytes(const struct dgram *d) {
@@ -50,33 +51,30 @@ static int refusal(const struct fari_sock *s, const struct far_addr *to,
     return oob ? FAR_EOPNOTSUPP : FAR_OK;
 }
 
-// True if a kernel will hardly object to the address and the length, which it
-// looks at before it comes to a pending error.
-static bool is_plausible(const struct fari_sock *s, const struct dgram *d) {
-    const struct far_addr *a = d->m->name;
-    if (d->len > (s->family == FAR_AF_INET ? UDP4_MAX : UDP6_MAX)) {
-        return false;
-    }
-    bool v6 = s->family == FAR_AF_INET6;
-    if (!a || (v6 && a->family == FAR_AF_UNSPEC)) {
-        return (s->flags & FARI_PEER) != 0;
-    }
-    return a->port != 0 &&
-           (a->family == s->family ||
-               (a->family == FAR_AF_INET && s->family == FAR_AF_INET6));
+// False if a kernel says EMSGSIZE before it comes to a pending error.
+static bool fits(const struct fari_sock *s, const struct dgram *d) {
+    const struct far_addr *to = d->m->name;
+    bool v4 = s->family == FAR_AF_INET || (to && is_ipv4(to));
+    return d->len <= (v4 ? UDP4_MAX : UDP6_MAX);
 }
 
 // known: far's kernel finds nothing wrong with address and length. Else it is
-// asked, and says EPIPE itself, after what it says of those.
+// asked, and says EPIPE itself, after what it says of those; a pending error is
+// told once a probe has found nothing wrong (*doubt).
 static int may_send(struct far_link *l, uint32_t slot, const struct dgram *d,
-    bool known) {
+    bool known, bool *doubt) {
     struct fari_sock *s = &l->socks[slot];
     if (fari_is_down(l)) {
         return FAR_ENETDOWN;
     }
     int err = FAR_OK;
-    if (known || (d->refused == FAR_OK && is_plausible(s, d))) {
+    bool whole = d->refused == FAR_OK && fits(s, d);
+    // With a datagram begun, a kernel knows already where it goes.
+    if (known || d->probed || (s->flags & FARI_GATHERS)) {
         err = fari_take_error(l, slot);
+    } else if (whole && !(d->flags & FAR_DGRAM_PROBE)) {
+        err = fari_peek_error(l, slot);
+        *doubt = err != FAR_OK;
     }
     // Linux sends on a raw socket that was shut down.
     if (err == FAR_OK && known && (s->flags & FARI_SHUT_WR) &&
@@ -202,7 +200,8 @@ static void set_busy(struct far_link *l, uint32_t slot, bool busy) {
 }
 
 struct put_result {
-    bool ask; // a FLUSH must tell how it went
+    bool ask;   // a FLUSH must tell how it went
+    bool doubt; // an error is pending: of which far may say another first
     uint32_t pos;
     struct fari_epochs epochs;
 };
@@ -216,7 +215,8 @@ static int try_put(struct far_link *l, uint32_t slot, struct dgram *d, bool arm,
     // Flags and control data change the path: no verdict is for them.
     r->ask = d->flags || d->m->ctl_len ||
              !fari_is_trusted(l, slot, d->m->name, d->len, r->epochs);
-    int err = may_send(l, slot, d, !r->ask);
+    r->doubt = false;
+    int err = may_send(l, slot, d, !r->ask, &r->doubt);
     if (err == FAR_OK && (s->flags & FARI_TX_BUSY)) {
         err = FAR_EAGAIN;
     }
@@ -247,6 +247,20 @@ static int try_put(struct far_link *l, uint32_t slot, struct dgram *d, bool arm,
     return err;
 }
 
+static void set_gathers(struct far_link *l, uint32_t slot, bool gathers) {
+    struct fari_sock *s = &l->socks[slot];
+    if (((s->flags & FARI_GATHERS) != 0) == gathers) {
+        return;
+    }
+    fari_lock(l, &l->lock);
+    if (gathers) {
+        fari_mark(s, FARI_GATHERS);
+    } else {
+        fari_unmark(s, FARI_GATHERS);
+    }
+    fari_unlock(l, &l->lock);
+}
+
 static int flush(struct far_link *l, uint32_t slot, const struct dgram *d,
     const struct put_result *r, bool wait, uint64_t deadline_ns) {
     struct far_req_flush req = {
@@ -262,6 +276,9 @@ static int flush(struct far_link *l, uint32_t slot, const struct dgram *d,
         .slow = true,
     };
     int err = fari_request(l, &ask, wait ? deadline_ns : FAR_FOREVER);
+    if (!(d->flags & FAR_DGRAM_PROBE)) {
+        set_gathers(l, slot, err >= 0 && (d->flags & FAR_DGRAM_MORE));
+    }
     if (err >= 0 && (d->flags & FAR_DGRAM_MORE)) {
         // The next one ends this one: its result is for both.
         fari_forget_verdicts(l, slot);
@@ -277,6 +294,62 @@ static uint16_t record_flags(uint32_t flags) {
     return (uint16_t)((flags & FAR_MSG_MORE ? FAR_DGRAM_MORE : 0) |
                       (flags & FAR_MSG_DONTROUTE ? FAR_DGRAM_DONTROUTE : 0) |
                       (flags & FAR_MSG_CONFIRM ? FAR_DGRAM_CONFIRM : 0));
+}
+
+// Into the ring, or its beginning, once there is room.
+static int put(struct far_link *l, uint32_t slot, struct dgram *d, bool wait,
+    uint64_t deadline_ns, struct put_result *r) {
+    int err = try_put(l, slot, d, false, r);
+    if (err == FAR_EAGAIN && wait) {
+        uint64_t timeo_ns = 0;
+        uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
+        while ((err = try_put(l, slot, d, true, r)) == FAR_EAGAIN) {
+            err = fari_sleep(l, w, deadline_ns, l->socks[slot].sndtimeo_ms,
+                &timeo_ns);
+            if (err != FAR_OK) {
+                break;
+            }
+        }
+        fari_wait_end(l, w);
+    }
+    return err;
+}
+
+static int send(struct far_link *l, uint32_t slot, struct dgram *d, bool wait,
+    uint64_t deadline_ns, struct put_result *r) {
+    int err = put(l, slot, d, wait, deadline_ns, r);
+    if (err == FAR_OK && (r->ask || is_large(l, d))) {
+        err = put_rest(l, slot, d);
+        if (err == FAR_OK && r->ask) {
+            err = flush(l, slot, d, r, wait, deadline_ns);
+        }
+        set_busy(l, slot, false);
+    }
+    return err;
+}
+
+// What far's kernel says of the destination and the control data, which it
+// looks at before pending errors and the payload. Nothing is sent.
+static int probe(struct far_link *l, uint32_t slot, const struct dgram *d) {
+    const struct far_msghdr empty = {
+        .name = d->m->name,
+        .ctl = d->m->ctl,
+        .ctl_len = d->m->ctl_len,
+    };
+    uint16_t route = d->flags & FAR_DGRAM_DONTROUTE;
+    bool raw = l->socks[slot].type == FAR_SOCK_RAW;
+    struct dgram p = {
+        .m = raw ? d->m : &empty,
+        .len = raw ? d->len : 0,
+        .flags = (uint16_t)(route | FAR_DGRAM_PROBE),
+    };
+    struct put_result r;
+    if (l->socks[slot].flags & FARI_GATHERS) {
+        return FAR_OK; // it would end what has begun
+    }
+    int err = send(l, slot, &p, false, FAR_NOWAIT, &r);
+    // No room, or no answer yet: then it is not said of this one.
+    return err == FAR_EAGAIN || err > 0 ? FAR_OK : err;
 }
 
 int32_t fari_dgram_send(struct far_link *l, uint32_t slot,
@@ -301,25 +374,16 @@ int32_t fari_dgram_send(struct far_link *l, uint32_t slot,
     }
     bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
     struct put_result r;
-    int err = try_put(l, slot, &d, false, &r);
-    if (err == FAR_EAGAIN && wait) {
-        uint64_t timeo_ns = 0;
-        uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
-        while ((err = try_put(l, slot, &d, true, &r)) == FAR_EAGAIN) {
-            err = fari_sleep(l, w, deadline_ns, l->socks[slot].sndtimeo_ms,
-                &timeo_ns);
-            if (err != FAR_OK) {
-                break;
-            }
+    int err = send(l, slot, &d, wait, deadline_ns, &r);
+    if (r.doubt || (err == FAR_EFAULT && r.ask)) {
+        int before = probe(l, slot, &d);
+        if (before != FAR_OK) {
+            return before;
         }
-        fari_wait_end(l, w);
     }
-    if (err == FAR_OK && (r.ask || is_large(l, &d))) {
-        err = put_rest(l, slot, &d);
-        if (err == FAR_OK && r.ask) {
-            err = flush(l, slot, &d, &r, wait, deadline_ns);
-        }
-        set_busy(l, slot, false);
+    if (r.doubt) {
+        d.probed = true;
+        err = send(l, slot, &d, wait, deadline_ns, &r);
     }
     if (d.refused != FAR_OK &&
         (err >= 0 || err == FAR_EAFNOSUPPORT || err == FAR_EINVAL)) {

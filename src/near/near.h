@@ -32,7 +32,7 @@ enum fari_sock_flag {
     FARI_SHUT_RD = 0x1,
     FARI_SHUT_WR = 0x2,
     FARI_TX_BUSY = 0x4,    // a datagram's result is awaited: others queue
-    FARI_PEER = 0x8,       // datagram: connected
+    FARI_GATHERS = 0x8,    // a datagram has begun, and goes with the next
     FARI_DOWN_TOLD = 0x10, // the far core's death was reported once
     FARI_LINGER = 0x20,    // close waits (SO_LINGER n)
     FARI_RX_BUSY = 0x40,   // a large datagram is being read: others queue

@@ -39,36 +39,8 @@ def peek_of_large(program, words, native, far):
     return min(room, number(native)) > program.ring - 600
 
 
-def refused_before_pending(_program, words, native, far):
-    """docs/differences.md: a datagram to a destination that cannot be reached,
-    or with control data that is wrong, while an error is pending: Linux says the
-    former, a link the latter."""
-    refusals = ["ENETUNREACH", "EACCES", "EAFNOSUPPORT", "EMSGSIZE"]
-    if words[0] in ("send", "sendmsg") and words[4] == "-":
-        refusals.append("EINVAL")  # it is connected to port 0
-    if words[0] == "sendmsg" and words[5] != "-":
-        refusals += ["EINVAL", "ENODEV", "EADDRNOTAVAIL"]
-    sends = words[0].startswith("send") or words[:2] == ["length", "sendto"]
-    return sends and far == "ECONNREFUSED" and native in refusals
-
-
-def faulty_datagram(program, words, native, far):
-    """docs/differences.md: a bad pointer is told before what is wrong with where
-    a datagram shall go."""
-    if words[0] != "fault" or words[1] not in ("send", "write", "sendmsg.iov", "sendmsg.pieces"):
-        return False
-    made = [line.split() for line in program.lines if line.startswith(f"socket {words[2]} ")]
-    stream = any(int(m[3]) & 0xF == 1 for m in made)
-    return not stream and far == "EFAULT" and native.startswith("E")
-
-
-ALLOWANCES = (
-    faulty_datagram,
-    peek_beyond_ring,
-    peek_of_large,
-    refused_before_pending,
-)
-LAST = (faulty_datagram, peek_of_large, refused_before_pending)
+ALLOWANCES = (peek_beyond_ring, peek_of_large)
+LAST = (peek_of_large,)
 
 
 def which(program, line, native, far):
