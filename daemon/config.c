@@ -309,6 +309,30 @@ static void check_section(struct reading *r, const char *text) {
     }
 }
 
+// What is too long for inih. Comments may be as long as they like.
+static bool is_cut_comment(struct reading *r, const char *text) {
+    if (text[0] != '#' && text[0] != ';') {
+        return false;
+    }
+    for (int c = 0; c != '\n' && c != EOF;) {
+        c = fgetc(r->in);
+    }
+    return true;
+}
+
+// What inih would skip: so it knows no section that we do not.
+static size_t indent_of(const char *text, int line) {
+    static const char bom[] = "\xef\xbb\xbf";
+    size_t n = 0;
+    for (;;) {
+        n += strspn(text + n, " \t\v\f\r");
+        if (line != 1 || strncmp(text + n, bom, sizeof bom - 1) != 0) {
+            return n;
+        }
+        n += sizeof bom - 1;
+    }
+}
+
 // An ini_reader. Indentation goes, because inih would take an indented line
 // for more of the value before it.
 static char *read_line(char *text, int room, void *stream) {
@@ -318,12 +342,13 @@ static char *read_line(char *text, int room, void *stream) {
     }
     r->line++;
     size_t len = strlen(text);
-    if ((int)len == room - 1 && text[len - 1] != '\n') {
+    size_t indent = indent_of(text, r->line);
+    bool cut = (int)len == room - 1 && text[len - 1] != '\n';
+    memmove(text, text + indent, len - indent + 1);
+    if (cut && !is_cut_comment(r, text)) {
         complain(r, "the line is too long");
         return NULL;
     }
-    size_t indent = strspn(text, " \t");
-    memmove(text, text + indent, len - indent + 1);
     if (text[0] == '[') {
         check_section(r, text);
     }

@@ -76,7 +76,7 @@ bool ids_has(const struct id_list *list, uint32_t id) {
 
 void ids_print(const char *name, const struct id_list *list, FILE *out) {
     for (uint32_t i = 0; i < list->count; i++) {
-        fprintf(out, i == 0 ? "%s = %u" : "%s%u", i == 0 ? name : ", ",
+        fprintf(out, i == 0 ? "%s = %u" : "%s%u", i == 0 ? name : ",",
             list->ids[i]);
     }
     if (list->count > 0) {

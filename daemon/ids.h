@@ -27,7 +27,8 @@ int ids_add(struct id_list *list, const char *text,
 
 bool ids_has(const struct id_list *list, uint32_t id);
 
-// "name = 0, 1000", or nothing for an empty list.
+// "name = 0,1000", or nothing for an empty list. As many as a list may have fit
+// in a line of the file.
 void ids_print(const char *name, const struct id_list *list, FILE *out);
 
 #endif

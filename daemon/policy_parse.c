@@ -462,11 +462,14 @@ int policy_set_key(struct policy_set *set, const char *name, const char *value,
     uint32_t line, char *reason, size_t reason_len) {
     struct words w;
     struct policy *p = set->first;
-    while (p->next != NULL) {
+    while (p != NULL && p->next != NULL) {
         p = p->next;
     }
     if (begin(&w, value, reason, reason_len) < 0) {
         return -1;
+    }
+    if (p == NULL) {
+        return fail(&w, "%s stands before any section", name);
     }
     if (strcmp(name, "rule") == 0) {
         return add_rule(&w, p, value, line);

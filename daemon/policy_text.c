@@ -235,10 +235,16 @@ static bool has_allowed(const struct policy *p, uint32_t action) {
     return any;
 }
 
+// A value of as many bytes as its line may have leaves none for the spaces.
+static void print_key(FILE *out, const char *name, const char *value) {
+    bool is_long = strlen(name) + strlen(value) > POLICY_TEXT / 2;
+    fprintf(out, is_long ? "%s=%s\n" : "%s = %s\n", name, value);
+}
+
 static void print_section(const struct policy *p, FILE *out) {
     fprintf(out, "\n[policy%s%s]\n", p->name[0] != '\0' ? " " : "", p->name);
     if (p->links[0] != '\0') {
-        fprintf(out, "links = %s\n", p->links);
+        print_key(out, "links", p->links);
     }
     ids_print("users", &p->users, out);
     ids_print("groups", &p->groups, out);
@@ -246,7 +252,8 @@ static void print_section(const struct policy *p, FILE *out) {
     for (size_t i = 0; i < p->rule_count; i++) {
         char words[POLICY_SAY];
         policy_words(&p->rules[i], words, sizeof words);
-        fprintf(out, "# %s\nrule = %s\n", words, p->rules[i].text);
+        fprintf(out, "# %s\n", words);
+        print_key(out, "rule", p->rules[i].text);
     }
     if (has_allowed(p, POLICY_LISTEN) && !has_allowed(p, POLICY_ACCEPT)) {
         fprintf(out, "# it may listen, but nobody may connect in: there is no "

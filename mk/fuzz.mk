@@ -7,15 +7,17 @@
 
 .PHONY: fuzz fuzz-afl fuzz-build fuzz-coverage
 
-FUZZ_HELP := $(addprefix tests/fuzz/,alone.c far_side.c honest.c main.c side.c \
-    watch.c)
+FUZZ_HELP := $(addprefix tests/fuzz/,alone.c far_side.c guard.c honest.c main.c \
+    side.c watch.c)
 FUZZ_SRC := $(filter-out $(FUZZ_HELP),$(wildcard tests/fuzz/*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 FUZZ_OBJ := $(call obj,$(filter-out %/main.c,$(FUZZ_HELP))) \
     $(filter-out %/main.o,$(DAEMON_OBJ)) $(LIB) $(B)/obj/sources
 FUZZ_MAIN := $(if $(filter fuzz,$(SAN)),,$(call obj,tests/fuzz/main.c))
 
-$(FUZZ): LIBS = $(INIH_LIBS) $(SECCOMP_LIBS) $(FUZZ_LINK)
+# tests/fuzz/guard.c stands between whoever calls a target and the target.
+$(FUZZ): LIBS = $(INIH_LIBS) $(SECCOMP_LIBS) $(FUZZ_LINK) \
+    -Wl,--wrap=LLVMFuzzerTestOneInput
 $(FUZZ): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_OBJ) $(FUZZ_MAIN)
 	$(link)
 

@@ -20,6 +20,7 @@
 
 #define PEERS    4u
 #define GONE_MAX 4096u // turns after which a link that hung up must be over
+#define DONE_MAX 30000 // and milliseconds for a lookup that is at work
 
 static struct engine *engine;
 static struct side side;
@@ -495,7 +496,7 @@ static void end_link(void) {
 
 // Sockets that are on their way are no leak, nor is a lookup at work.
 static void check_descriptors(void) {
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < DONE_MAX; i++) {
         end_peers();
         if (fuzz_descriptors() <= usual && node_is_alone(&engine->tokens)) {
             return;

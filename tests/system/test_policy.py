@@ -575,6 +575,23 @@ def check_config(text, *call):
 
 
 @test
+def reads_back():
+    """What --check-config prints is a file that says the same, however long."""
+    ports = ",".join(f"{n}-{n + 1}" for n in range(100, 124, 2))
+    for text in (
+        # Its words are longer than a line may be.
+        f"[policy]\nrule=allow connect,bind,listen,accept udp [2001:db8:1:2:3::6]:{ports}\n",
+        f"[policy]\nrule=allow lookup {'a' * 180}\n",  # as long as a line may be
+        f"[daemon]\nallow-groups = {','.join(['4294967294'] * 16)}\n[policy]\n",
+        "\ufeff\f[policy]\nrule = allow interfaces\n",  # before a section
+    ):
+        status, out = check_config(text)
+        check_equal(status, 0, out)
+        check("[policy" in out, out)
+        check_equal(check_config(out), (0, out))
+
+
+@test
 def in_words():
     """--check-config says what each rule does, and --explain what decides."""
     text = policy(
