@@ -216,7 +216,8 @@ static uint32_t error_out(uint32_t level, const uint8_t *data, uint8_t *out) {
     struct sockaddr_storage ss = {0};
     memcpy(&f, data, sizeof f);
     struct sock_extended_err e = {
-        .ee_errno = (uint32_t)far_posix_errno(-(int)f.err),
+        // Not -(int): far may write INT_MIN.
+        .ee_errno = (uint32_t)far_posix_errno((int)(0u - f.err)),
         .ee_origin = f.origin,
         .ee_type = f.type,
         .ee_code = f.code,
