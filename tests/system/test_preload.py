@@ -273,6 +273,61 @@ def signals():
     )
 
 
+# Between a call of ours and the kernel: the signal comes after the library's
+# last look, and before the sleep.
+LATE_SIGNAL = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+static void late(void) {
+    struct sigaction a;
+    sigaction(SIGUSR1, NULL, &a);
+    if (a.sa_handler != SIG_DFL) raise(SIGUSR1);
+}
+int epoll_pwait(int fd, struct epoll_event *ev, int n, int ms, const sigset_t *mask) {
+    int (*next)(int, struct epoll_event *, int, int, const sigset_t *) =
+        dlsym(RTLD_NEXT, "epoll_pwait");
+    if (ms < 0) late();
+    return next(fd, ev, n, ms, mask);
+}
+int ppoll(struct pollfd *p, nfds_t n, const struct timespec *t, const sigset_t *mask) {
+    int (*next)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *) =
+        dlsym(RTLD_NEXT, "ppoll");
+    if (!t) late();
+    return next(p, n, t, mask);
+}
+"""
+
+
+@test
+def late_signals():
+    """A signal that comes just before the sleep ends it."""
+    with Far() as far:
+        source = far.dir / "late.c"
+        source.write_text(LATE_SIGNAL)
+        library = far.dir / "late.so"
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+        for call in (
+            "s.recv(1)",
+            "select.select([s], [], [])",
+            "p.poll()",
+            "e.poll()",
+        ):
+            child = far.near(
+                *RUN, PYTHON, "-uc",
+                "import select, signal, socket\n"
+                "s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('127.0.0.1', 0))\n"
+                "p = select.poll(); p.register(s, 1); e = select.epoll(); e.register(s, 1)\n"
+                "signal.signal(signal.SIGUSR1, lambda *a: exit('interrupted'))\n"
+                f"{call}\n",
+                LD_PRELOAD=library,
+            )  # fmt: skip
+            child.end(status=1)
+            check_equal(child.stderr.strip(), "interrupted", call)
+
+
 @test
 def broken_pipe():
     """SIGPIPE comes where it comes natively."""
