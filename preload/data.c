@@ -32,6 +32,10 @@ static ssize_t got(struct psock *s, ssize_t n, size_t len) {
     if (n == FAR_EAGAIN || (n >= 0 && (size_t)n < len)) {
         atomic_fetch_add(&s->dry, 1);
     }
+    // A stream ends; who serves datagrams asks for the next.
+    if (n <= 0 && s->type != SOCK_STREAM && !far_link_is_up(s->link->near)) {
+        dead_pause();
+    }
     return far_done_long(n);
 }
 

@@ -192,6 +192,9 @@ int mixed_wait(struct mixed *m, uint32_t events, uint64_t deadline_ns,
 int mixed_look(struct mixed *m, bool idle);
 // Makes every mixed_wait() of this process look again.
 void mixed_poke(void);
+// Called when a listener or a datagram socket has failed because its link is
+// dead: lets the calling thread do that ten times a second.
+void dead_pause(void);
 uint64_t deadline_of_ms(int ms);
 uint64_t deadline_of_timespec(const struct timespec *t);
 

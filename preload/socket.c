@@ -99,15 +99,24 @@ static int accept_far(struct psock *s, struct sockaddr *sa, socklen_t *len,
     return fd;
 }
 
+static int accept_some(struct psock *s, struct sockaddr *sa, socklen_t *len,
+    int flags) {
+    int r = accept_far(s, sa, len, flags);
+    if (r < 0 && errno == ENETDOWN) {
+        dead_pause();
+    }
+    return r;
+}
+
 EXPORT int accept4(int fd, __SOCKADDR_ARG addr, socklen_t *len, int flags) {
     struct psock *s = psock_at(fd);
-    return s ? accept_far(s, addr.__sockaddr__, len, flags)
+    return s ? accept_some(s, addr.__sockaddr__, len, flags)
              : real()->accept4(fd, addr, len, flags);
 }
 
 EXPORT int accept(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
     struct psock *s = psock_at(fd);
-    return s ? accept_far(s, addr.__sockaddr__, len, 0)
+    return s ? accept_some(s, addr.__sockaddr__, len, 0)
              : real()->accept(fd, addr, len);
 }
 

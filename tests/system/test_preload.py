@@ -5,6 +5,7 @@
 script runs natively beside farsockd where its output is compared."""
 
 import hashlib
+import errno
 import os
 import shutil
 import signal
@@ -740,6 +741,34 @@ def own_daemon():
         link = child.end(status=7)[0]
         check(link.startswith(str(far.dir)), link)
         check(not os.path.exists(os.path.dirname(link)), "left behind", link)
+
+
+@test
+def without_farsockd():
+    """A server whose farsockd has died asks again and again, but not fast."""
+    with Far() as far:
+        child = far.near(
+            *RUN, PYTHON, "-uc",
+            "import select, socket, time\n"
+            "def six(call):\n"
+            "    said = []\n"
+            "    start = time.monotonic()\n"
+            "    for _ in range(6):\n"
+            "        select.select([call.__self__], [], [])\n"
+            "        try: said.append(call(*ARGS[call.__name__]))\n"
+            "        except OSError as e: said.append(e.errno)\n"
+            "    return time.monotonic() - start > 0.4, said\n"
+            "ARGS = {'_accept': (), 'recv': (9,)}\n"
+            "l = socket.create_server(('127.0.0.1', 0)); l.setblocking(False)\n"
+            "u = socket.socket(type=socket.SOCK_DGRAM); u.bind(('127.0.0.1', 0)); u.setblocking(False)\n"
+            "print(); input(); print(six(l._accept)); print(six(u.recv))\n",
+        )  # fmt: skip
+        child.line()
+        far.daemon.kill()
+        child.write("\n")
+        out = child.end()
+        check_equal(out[0], str((True, [errno.ENETDOWN] * 6)))
+        check_equal(out[1], str((True, [errno.ECONNRESET] + [b""] * 5)))
 
 
 @test
