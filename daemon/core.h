@@ -234,8 +234,6 @@ bool op_go_on(struct link *l);
 
 // --- Sockets (sock.c) ---
 
-#define EV_REFRESH (1u << 27) // ask the kernel for its poll bits; no EPOLL bit
-
 // A datagram on its way through the private buffer, because it is larger than
 // the ring.
 struct dgram_part {
@@ -319,6 +317,9 @@ struct sock {
     struct dgram_part tx_part, rx_part;
 
     struct stamps *stamps; // NULL: none came
+
+    struct shared *shared; // NULL: no other process has this datagram socket
+    struct node share;     // in its list
 
     uint64_t tx_bytes, rx_bytes;
     uint32_t kicks_in, kicks_out;
@@ -412,6 +413,16 @@ uint32_t stream_tx(struct sock *s, uint32_t budget);
 uint32_t stream_rx(struct sock *s, uint32_t budget);
 uint32_t dgram_tx(struct sock *s, uint32_t budget);
 uint32_t dgram_rx(struct sock *s, uint32_t budget);
+// Each item of control data may grow on its way to the host's form.
+#define HOST_CTL (FAR_CTL_MAX * 4u)
+// Takes one datagram; 0 if there is none (rx_ready is off then), no room, or an
+// error in its place.
+uint32_t dgram_take(struct sock *s);
+// Puts a copy of the next one into the ring (FAR_DGRAM_COPY), with at most room
+// bytes of payload: its length, FAR_EAGAIN, or FAR_OK: look again.
+int32_t dgram_copy(struct sock *s, uint32_t room);
+// The payload of a datagram larger than the ring, whose head is there, follows.
+bool dgram_begin_part(struct sock *s, const uint8_t *payload, uint32_t len);
 void dgram_flush(struct sock *s, uint32_t tag, const struct far_req_flush *req);
 void dgram_cancel(struct sock *s, int32_t result); // a FLUSH that waits
 // True if a record is in the tx ring that could go now.
@@ -439,14 +450,34 @@ void stamps_note(struct sock *s, const struct msghdr *m);
 uint32_t stamps_find(const struct sock *s, uint32_t end, uint8_t *ctl);
 void stamps_free(struct sock *s);
 
+// --- Datagram sockets that several processes have (shared.c) ---
+
+// What they have in common. Nothing is read ahead any more: whoever asks gets
+// the next datagram, the first of all those that had been read ahead.
+struct shared;
+
+// Makes s such a one. NULL: no memory.
+struct shared *shared_begin(struct sock *s);
+// Takes what its rx ring holds, and near passes over. As the kernel's queue
+// does, this one loses what there is no memory for.
+void shared_keep(struct sock *s);
+struct shared *shared_ref(struct shared *h);
+void shared_unref(struct shared *h); // NULL: nothing
+void shared_join(struct sock *s, struct shared *h);
+void shared_leave(struct sock *s);
+// Length of the next datagram if it had been read ahead, else below 0.
+int32_t shared_next(const struct sock *s);
+// Serves RECV.
+int32_t shared_recv(struct sock *s, const struct far_req_recv *req);
+
 // --- Tokens (token.c): sockets that several processes have ---
 
 // Serves SHARE: takes the token that waits at the link's connection. A
 // connected stream is gone afterwards; what it answers is a far_err.
 int32_t token_share(struct sock *s);
 // Serves ADOPT: the kernel's socket of the token that waits there, duplicated,
-// or a far_err.
-int32_t token_adopt(struct link *l, uint32_t *state);
+// or a far_err. *shared is a reference, or NULL.
+int32_t token_adopt(struct link *l, uint32_t *state, struct shared **shared);
 void tokens_free(struct engine *e);
 
 // --- Orphans (orphan.c): what a closed stream still has to send ---

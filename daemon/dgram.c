@@ -1,4 +1,4 @@
-// Datagrams: records in the rings, one system call each.
+// Datagrams from near: records in the ring, one system call each.
 // SPDX-License-Identifier: MIT
 #include "daemon/core.h"
 
@@ -15,10 +15,6 @@
 
 #define ADDR_BYTES ((uint32_t)sizeof(struct far_addr))
 #define HEAD_BYTES ((uint32_t)sizeof(struct far_dgram))
-#define RX_HEAD    (HEAD_BYTES + ADDR_BYTES)
-// Of one datagram; all options together bring less.
-#define RX_CTL  384u
-#define RX_MOST (RX_HEAD + FAR_ALIGN8(FAR_DGRAM_MAX))
 
 // A record in the tx ring, its header and address copied and checked.
 struct record {
@@ -82,8 +78,6 @@ static void answer_flush(struct sock *s, int32_t result) {
     dgram_cancel(s, result);
 }
 
-// --- Near to peer ---
-
 static void want_out(struct sock *s) {
     s->tx_blocked = true;
     struct epoll_event ev = {
@@ -125,9 +119,6 @@ static int send_flags(uint16_t flags) {
            (flags & FAR_DGRAM_CONFIRM ? MSG_CONFIRM : 0) |
            (flags & FAR_DGRAM_PROBE ? HOST_MSG_PROBE : 0);
 }
-
-// Each item may grow on its way to the host's form.
-#define HOST_CTL (FAR_CTL_MAX * 4u)
 
 // Linux takes a probe for the beginning of a datagram then.
 static bool is_corked(const struct sock *s) {
@@ -371,198 +362,4 @@ void dgram_flush(struct sock *s, uint32_t tag,
     if (dgram_tx(s, TURN_BYTES) >= TURN_BYTES) {
         sock_again(s); // the kernel has room anew: the next turn gets there
     }
-}
-
-// --- Peer to near ---
-
-// A datagram as it came, but for its payload.
-struct incoming {
-    struct far_addr from;
-    uint8_t ctl[FAR_CTL_MAX];
-    uint32_t ctl_len;
-    uint16_t flags; // far_dgram_flag
-};
-
-// Fills what is left of a gap for control data.
-static void pad_ctl(struct incoming *in, uint32_t gap) {
-    struct far_ctl item = {.level = FAR_CTL_NONE};
-    if (in->ctl_len < gap) {
-        item.len = gap - in->ctl_len - (uint32_t)sizeof item;
-        memset(in->ctl + in->ctl_len, 0, gap - in->ctl_len);
-        memcpy(in->ctl + in->ctl_len, &item, sizeof item);
-        in->ctl_len = gap;
-    }
-}
-
-static void put_head(struct sock *s, uint32_t len, const struct incoming *in) {
-    uint32_t pos = s->rx_head;
-    struct far_dgram head = {
-        .len = len,
-        .ctl_len = (uint16_t)in->ctl_len,
-        .flags = in->flags,
-    };
-    far_ring_put(s->rx, s->rx_size, pos, &head, HEAD_BYTES);
-    far_ring_put(s->rx, s->rx_size, pos + HEAD_BYTES, &in->from, ADDR_BYTES);
-    if (in->ctl_len) {
-        far_ring_put(s->rx, s->rx_size, pos + RX_HEAD, in->ctl, in->ctl_len);
-    }
-    s->rx_head += RX_HEAD + in->ctl_len;
-}
-
-enum { REFUSED = -2 }; // by the policy
-
-// Control data takes at most room bytes of the record.
-static long recv_iov(struct sock *s, struct iovec *iov, int count,
-    struct incoming *in, uint32_t room) {
-    struct sockaddr_storage sa;
-    uint64_t control[HOST_CTL / 8u];
-    struct msghdr m = {
-        .msg_name = &sa,
-        .msg_namelen = sizeof sa,
-        .msg_iov = iov,
-        .msg_iovlen = (size_t)count,
-        .msg_control = room ? control : NULL,
-        .msg_controllen = room ? sizeof control : 0,
-    };
-    long n;
-    do {
-        n = recvmsg(s->fd, &m, MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
-    if (n >= 0 && !gate_receive(s, &sa, m.msg_namelen)) {
-        return REFUSED;
-    }
-    if (n >= 0) {
-        bool cut = false;
-        far_addr_of(&sa, m.msg_namelen, &in->from);
-        in->flags = FAR_DGRAM_ADDR;
-        in->flags |= m.msg_flags & MSG_TRUNC ? FAR_DGRAM_TRUNC : 0;
-        in->ctl_len = room ? far_posix_ctl_in(in->ctl, room, &m, &cut) : 0;
-        in->flags |= cut ? FAR_DGRAM_CTRUNC : 0;
-        count_rx(s, (uint64_t)n);
-    }
-    return n;
-}
-
-static void recv_failed(struct sock *s, long n) {
-    if (n == REFUSED) {
-        return; // taken, and nobody's: the next one
-    }
-    if (errno == EAGAIN) {
-        s->rx_ready = false;
-    } else {
-        sock_set_error(s, errno);
-    }
-}
-
-// The payload is received in place, so that what comes before it must have its
-// size by then: room for all that the options can bring.
-static uint32_t ctl_gap(const struct sock *s) {
-    return s->wants_ctl ? RX_CTL : 0;
-}
-
-// Receives into the ring, which has room for len bytes of payload.
-static uint32_t recv_to_ring(struct sock *s, uint32_t len) {
-    struct iovec iov[2];
-    struct incoming in;
-    uint32_t head = RX_HEAD + ctl_gap(s);
-    int count = ring_iov(s->rx, s->rx_size, s->rx_head + head, len, iov);
-    long n = recv_iov(s, iov, count, &in, ctl_gap(s));
-    if (n < 0) {
-        recv_failed(s, n);
-        return 0;
-    }
-    far_ring_clean(FAR_AT_FAR_DGRAM_RECV, s->rx, s->rx_size, s->rx_head + head,
-        (uint32_t)n);
-    pad_ctl(&in, ctl_gap(s));
-    put_head(s, (uint32_t)n, &in);
-    s->rx_head += FAR_ALIGN8((uint32_t)n);
-    return head + (uint32_t)n;
-}
-
-// Pushes more of a datagram that is larger than the ring.
-static uint32_t part_rx(struct sock *s) {
-    struct dgram_part *p = &s->rx_part;
-    uint32_t left = FAR_ALIGN8(p->len) - p->done;
-    uint32_t n = rx_free(s) & ~7u;
-    n = n < left ? n : left;
-    far_ring_put(s->rx, s->rx_size, s->rx_head, p->buf + p->done, n);
-    s->rx_head += n;
-    p->done += n;
-    if (n == left) {
-        p->active = false;
-    } else {
-        rx_wait_room(s, 8);
-    }
-    return n;
-}
-
-static uint32_t recv_to_part(struct sock *s) {
-    struct dgram_part *p = &s->rx_part;
-    struct incoming in;
-    if (rx_free(s) < RX_HEAD + ctl_gap(s)) {
-        rx_wait_room(s, RX_HEAD + ctl_gap(s));
-        return 0;
-    }
-    if (!p->buf) {
-        p->buf = calloc(1, FAR_ALIGN8(FAR_DGRAM_MAX));
-    }
-    if (!p->buf) {
-        return 0;
-    }
-    struct iovec iov = {p->buf, FAR_DGRAM_MAX};
-    long n = recv_iov(s, &iov, 1, &in, ctl_gap(s));
-    if (n < 0) {
-        recv_failed(s, n);
-        return 0;
-    }
-    // Near takes a record in parts if it is larger than the ring: with the gap
-    // that made it so here. Else another process has taken the datagram that we
-    // looked at, and this one must come whole or not at all.
-    pad_ctl(&in, ctl_gap(s));
-    uint32_t whole = RX_HEAD + in.ctl_len + FAR_ALIGN8((uint32_t)n);
-    if (whole <= s->rx_size && whole > rx_free(s)) {
-        return RX_HEAD;
-    }
-    put_head(s, (uint32_t)n, &in);
-    p->len = (uint32_t)n;
-    p->done = 0;
-    p->active = true;
-    return RX_HEAD + part_rx(s);
-}
-
-// Takes one datagram; 0 if there is none, no room, or an error in its place.
-static uint32_t recv_one(struct sock *s) {
-    if (s->rx_part.active) {
-        return part_rx(s);
-    }
-    if (rx_free(s) >= RX_MOST + ctl_gap(s)) {
-        return recv_to_ring(s, FAR_DGRAM_MAX);
-    }
-    ssize_t len = recv(s->fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
-    if (len < 0) {
-        recv_failed(s, len);
-        return 0;
-    }
-    uint32_t need = RX_HEAD + ctl_gap(s) + FAR_ALIGN8((uint32_t)len);
-    if (need > s->rx_size) {
-        return recv_to_part(s);
-    }
-    if (need > rx_free(s)) {
-        rx_wait_room(s, need);
-        return 0;
-    }
-    return recv_to_ring(s, (uint32_t)len);
-}
-
-uint32_t dgram_rx(struct sock *s, uint32_t budget) {
-    uint32_t moved = 0;
-    uint32_t i = 0;
-    while (s->fd >= 0 && (s->rx_ready || s->rx_part.active) && !s->rx_full &&
-           moved < budget) {
-        if (i++ == TURN_DATAGRAMS) {
-            return budget;
-        }
-        moved += recv_one(s);
-    }
-    return moved;
 }

@@ -361,6 +361,10 @@ static void op_ioctl(struct request *q) {
         urgent_find(q->sock); // bytes count up to the mark
     }
     int32_t r = ioctl_do(q->sock, req.request, &req.arg);
+    int32_t kept = shared_next(q->sock);
+    if (req.request == FAR_FIONREAD && kept >= 0) {
+        req.arg.value = kept;
+    }
     struct far_rep_ioctl rep = {
         .rx_head = q->sock->rx_head,
         .tx_tail = q->sock->tx_tail,
@@ -400,6 +404,16 @@ static void op_errqueue(struct request *q) {
     free(data);
 }
 
+static void op_recv(struct request *q) {
+    struct far_req_recv req;
+    memcpy(&req, q->payload, sizeof req);
+    int32_t r = FAR_EOPNOTSUPP;
+    if (q->sock->shared) {
+        r = shared_recv(q->sock, &req);
+    }
+    publish_and_reply(q, r, NULL, 0);
+}
+
 static void op_control(struct request *q) {
     struct far_req_control req;
     uint8_t ctl[FAR_CTL_MAX];
@@ -423,7 +437,13 @@ static void op_urgent(struct request *q) {
 }
 
 static void op_share(struct request *q) {
-    reply(q, token_share(q->sock));
+    struct slot *slot = &q->link->slots[q->msg->sock];
+    int32_t r = token_share(q->sock);
+    if (slot->sock) { // else it was a connected stream
+        sock_refresh(q->sock);
+        sock_publish(q->sock);
+    }
+    reply(q, r);
 }
 
 // As SOCKET, but the kernel's socket is there.
@@ -431,7 +451,8 @@ static void op_adopt(struct request *q) {
     struct far_req_socket req;
     memcpy(&req, q->payload, sizeof req);
     uint32_t state = 0;
-    int32_t fd = token_adopt(q->link, &state);
+    struct shared *shared = NULL;
+    int32_t fd = token_adopt(q->link, &state, &shared);
     int32_t err = check_place(q->link, q->msg->sock, &req.rings);
     err = fd < 0 ? fd : err;
     if (err == FAR_OK) {
@@ -447,9 +468,14 @@ static void op_adopt(struct request *q) {
         if (fd >= 0) {
             close(fd);
         }
+        shared_unref(shared);
         reply(q, err);
         return;
     }
+    if (shared && req.type != FAR_SOCK_STREAM) {
+        shared_join(s, shared);
+    }
+    shared_unref(shared);
     s->policy_proto = (uint8_t)gate_proto_of(fd); // whatever near called it
     s->connected = is_connected(fd);
     sock_set_state(s, state, 0);
@@ -531,6 +557,7 @@ static const struct op ops[] = {
     [FAR_OP_URGENT] = {op_urgent, true},
     [FAR_OP_ERRQUEUE] = {op_errqueue, true},
     [FAR_OP_CONTROL] = {op_control, false},
+    [FAR_OP_RECV] = {op_recv, true},
 };
 
 static void put_aside(struct request *q, uint32_t to) {

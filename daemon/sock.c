@@ -324,11 +324,23 @@ static void refresh_stream(struct sock *s, uint32_t bits) {
     }
 }
 
+// Of a socket that was shut down for reading the kernel says readable, too.
+static bool has_datagram(const struct sock *s, uint32_t bits) {
+    if (shared_next(s) >= 0) {
+        return true;
+    }
+    return (bits & POLLIN) &&
+           (!(bits & POLLRDHUP) ||
+               recv(s->fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT) >= 0);
+}
+
 static void refresh_dgram(struct sock *s, uint32_t bits) {
     uint32_t set = bits & POLLHUP ? FAR_ST_HUP : 0;
     set |= bits & POLLRDHUP ? FAR_ST_RDHUP : 0;
     set |= bits & POLLPRI ? FAR_ST_PRI : 0;
-    sock_set_state(s, set, (FAR_ST_HUP | FAR_ST_RDHUP | FAR_ST_PRI) & ~set);
+    set |= s->shared && has_datagram(s, bits) ? FAR_ST_DATA : 0;
+    sock_set_state(s, set,
+        (FAR_ST_HUP | FAR_ST_RDHUP | FAR_ST_PRI | FAR_ST_DATA) & ~set);
 }
 
 void sock_refresh(struct sock *s) {
@@ -364,7 +376,7 @@ static void take_events(struct sock *s) {
     s->urg_hint |= (ev & EPOLLPRI) != 0;
     // The mask is as old as the last epoll_wait(), and a request may have
     // changed everything since: for what is more than data ask again.
-    if ((ev & ~(uint32_t)(EPOLLIN | EPOLLOUT)) ||
+    if ((ev & ~(uint32_t)(EPOLLIN | EPOLLOUT)) || (ev && s->shared) ||
         (ev && (s->state & (FAR_ST_CONNECTING | FAR_ST_LISTENING)))) {
         sock_refresh(s);
     }
@@ -456,6 +468,7 @@ struct sock *sock_new(struct link *l, uint32_t slot,
     s->policy_seen = l->policy_epoch;
     node_init(&s->run);
     node_init(&s->linger);
+    node_init(&s->share);
     place_rings(s, rings);
     // A datagram sent gives room, and so an event: only when it is wanted.
     uint32_t events = EPOLLIN | EPOLLPRI | EPOLLRDHUP;
@@ -487,6 +500,7 @@ static void publish_closed(struct sock *s) {
 void sock_finish(struct sock *s) {
     struct link *l = s->link;
     dgram_cancel(s, FAR_ECANCELED);
+    shared_leave(s);
     if (s->fd >= 0) {
         engine_unwatch(l->engine, &s->watch, s->fd);
         close(s->fd);

@@ -37,7 +37,8 @@ struct token {
     uint32_t state;
     bool carries;
     bool hung_up;
-    struct carry in, out; // from the network, to it
+    struct shared *shared; // of a datagram socket
+    struct carry in, out;  // from the network, to it
 };
 
 // --- Descriptors over the link's connection ---
@@ -103,6 +104,7 @@ static void token_end(struct token *t) {
     }
     close(t->fd);
     node_remove(&t->node);
+    shared_unref(t->shared);
     free(t->in.data);
     free(t->out.data);
     free(t);
@@ -257,6 +259,18 @@ static int32_t carry_stream(struct token *t, struct sock *s) {
     return FAR_OK;
 }
 
+static int32_t share_datagrams(struct token *t, struct sock *s) {
+    if (s->type == FAR_SOCK_STREAM) {
+        return FAR_OK;
+    }
+    if (!s->shared && !shared_begin(s)) {
+        return FAR_ENOMEM;
+    }
+    shared_keep(s);
+    t->shared = shared_ref(s->shared);
+    return FAR_OK;
+}
+
 int32_t token_share(struct sock *s) {
     int fds[2];
     int32_t err = take_descriptors(s->link, fds, 2);
@@ -275,7 +289,7 @@ int32_t token_share(struct sock *s) {
     } else {
         t->fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
         t->state = s->state & FAR_ST_LISTENING;
-        err = t->fd < 0 ? far_errno(errno) : FAR_OK;
+        err = t->fd < 0 ? far_errno(errno) : share_datagrams(t, s);
     }
     if (err != FAR_OK) {
         token_end(t);
@@ -283,7 +297,7 @@ int32_t token_share(struct sock *s) {
     return err;
 }
 
-int32_t token_adopt(struct link *l, uint32_t *state) {
+int32_t token_adopt(struct link *l, uint32_t *state, struct shared **shared) {
     struct stat st;
     int token;
     int32_t err = take_descriptors(l, &token, 1);
@@ -302,6 +316,7 @@ int32_t token_adopt(struct link *l, uint32_t *state) {
         if (t->ino == st.st_ino && !t->carries) {
             int fd = fcntl(t->fd, F_DUPFD_CLOEXEC, 0);
             *state = t->state;
+            *shared = t->shared ? shared_ref(t->shared) : NULL;
             return fd < 0 ? far_errno(errno) : fd;
         }
     }

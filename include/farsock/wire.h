@@ -163,6 +163,10 @@ enum far_state {
     // Set alone when near shut down its reading side: only an error, or what
     // the kernel still lets in, comes before end of file.
     FAR_ST_DRAINED = 0x400,
+    // Datagrams: several processes have the socket. Nothing is read ahead; RECV
+    // brings one, if DATA is on.
+    FAR_ST_SHARED = 0x800,
+    FAR_ST_DATA = 0x1000,
 };
 
 #define FAR_MARKS 4u // urgent marks that far's line remembers
@@ -214,6 +218,7 @@ enum far_dgram_flag {
     FAR_DGRAM_DONTROUTE = 0x40,
     FAR_DGRAM_CONFIRM = 0x80,
     FAR_DGRAM_PROBE = 0x100, // not sent: only what is refused before that
+    FAR_DGRAM_COPY = 0x200,  // far to near: only for who asked (FAR_RECV_PEEK)
 };
 struct far_dgram {
     uint32_t len;     // bytes of payload
@@ -377,6 +382,13 @@ struct far_req_ioctl {
 struct far_req_errqueue {
     uint32_t room; // bytes of payload that near can take
     uint32_t reserved;
+};
+enum far_recv_flag {
+    FAR_RECV_PEEK = 0x1, // a copy, FAR_DGRAM_COPY; answers the real length
+};
+struct far_req_recv {
+    uint32_t room;  // of a copy: bytes of payload that near can take
+    uint32_t flags; // far_recv_flag
 };
 struct far_req_control {
     uint32_t end; // rx index behind the bytes whose control data is asked for

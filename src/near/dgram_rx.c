@@ -12,7 +12,9 @@ struct taken {
     uint32_t left;  // of a large datagram: bytes still to come, padded
     uint32_t got;   // of its payload
     uint32_t len;
-    bool missing; // the caller's memory was not there: the datagram is lost
+    uint32_t real; // with asked: length of the datagram that was copied
+    bool asked;    // for a copy (RECV)
+    bool missing;  // the caller's memory was not there: the datagram is lost
 };
 
 // What the call returns for a payload of len bytes.
@@ -126,9 +128,22 @@ static int32_t take_large(struct far_link *l, uint32_t slot, struct taken *t,
     return result_of(t, h);
 }
 
+// A copy holds the beginning, as much as was asked for or fits the ring.
+static int32_t result_of_copy(struct taken *t, struct far_dgram *h) {
+    uint32_t wanted = t->room < t->real ? (uint32_t)t->room : t->real;
+    if (h->len < wanted) {
+        return FAR_EMSGSIZE;
+    }
+    h->len = t->real > h->len ? t->real : h->len;
+    h->flags &= (uint16_t)~FAR_DGRAM_TRUNC;
+    return result_of(t, h);
+}
+
+enum { SKIPPED = INT32_MIN }; // a copy that nobody wants any more
+
 // Under rx_lock: the record at the ring's tail, if there is one. Its payload's
-// length, FAR_EAGAIN, or FAR_EBADMSG.
-static int32_t take_record(struct far_link *l, uint32_t slot, struct taken *t) {
+// length, FAR_EAGAIN, FAR_EBADMSG, or SKIPPED.
+static int32_t take_first(struct far_link *l, uint32_t slot, struct taken *t) {
     struct fari_sock *s = &l->socks[slot];
     const uint8_t *ring = fari_rx_ring(l, slot);
     uint32_t size = l->lay.rx_ring;
@@ -152,6 +167,12 @@ static int32_t take_record(struct far_link *l, uint32_t slot, struct taken *t) {
         far_link_down(l);
         return FAR_EBADMSG;
     }
+    bool copy = h.flags & FAR_DGRAM_COPY;
+    if (copy && (large || !t->asked)) {
+        s->rx_tail = large ? s->rx_tail : s->rx_tail + least;
+        fari_publish_rx(l, slot, false);
+        return large ? FAR_EMSGSIZE : SKIPPED;
+    }
     t->m->flags = 0;
     t->m->ctl_len = 0;
     if (t->m->name) {
@@ -171,11 +192,22 @@ static int32_t take_record(struct far_link *l, uint32_t slot, struct taken *t) {
     if (fari_scatter(l, slot, s->rx_tail + skip, t->m->iov, 0, n) != FAR_OK) {
         t->missing = true;
     }
-    if (!(t->flags & FAR_MSG_PEEK)) {
+    if (!(t->flags & FAR_MSG_PEEK) || copy) {
         s->rx_tail += skip + FAR_ALIGN8(h.len);
         fari_publish_rx(l, slot, false);
     }
+    if (copy) {
+        return result_of_copy(t, &h);
+    }
     return result_of(t, &h);
+}
+
+static int32_t take_record(struct far_link *l, uint32_t slot, struct taken *t) {
+    int32_t n = SKIPPED;
+    while (n == SKIPPED) {
+        n = take_first(l, slot, t);
+    }
+    return n;
 }
 
 // One try under the lock, as for streams, but an error comes before the data.
@@ -214,12 +246,79 @@ static int32_t try_take(struct far_link *l, uint32_t slot, struct taken *t,
     return n;
 }
 
+// --- Sockets that several processes have ---
+
+// Far reads nothing ahead for them: it brings one datagram for each that asks.
+static bool must_ask(struct far_link *l, uint32_t slot) {
+    const struct fari_sock *s = &l->socks[slot];
+    if (!(fari_state(l, slot) & FAR_ST_SHARED)) {
+        return false;
+    }
+    // Being shared just now, or a large one is being taken: not our turn.
+    fari_lock(l, &l->lock);
+    bool busy = s->flags & FARI_RX_BUSY;
+    fari_unlock(l, &l->lock);
+    return !busy;
+}
+
+// FAR_EAGAIN: there is none, or *again: look again.
+static int32_t ask_take(struct far_link *l, uint32_t slot, struct taken *t,
+    bool *again) {
+    bool peek = t->flags & FAR_MSG_PEEK;
+    struct far_req_recv req = {
+        .room = (uint32_t)t->room,
+        .flags = peek ? FAR_RECV_PEEK : 0,
+    };
+    struct fari_ask ask = {
+        .op = FAR_OP_RECV,
+        .slot = slot,
+        .req = &req,
+        .req_len = sizeof req,
+        .undo = FARI_NO_SLOT,
+        .counts = true,
+    };
+    int32_t r = fari_request(l, &ask, FAR_FOREVER);
+    *again = r >= 0 || r == FAR_ENETDOWN;
+    if (!*again) {
+        return r;
+    }
+    t->asked = peek && r >= 0;
+    t->real = (uint32_t)(r > 0 ? r : 0);
+    return try_take(l, slot, t, false);
+}
+
+// One look, without waiting.
+static int32_t ask_once(struct far_link *l, uint32_t slot, struct taken *t) {
+    bool again = true;
+    int32_t n = FAR_EAGAIN;
+    // Others may take what there is: then there is none, but not for ever.
+    for (int i = 0; i < 8 && again && n == FAR_EAGAIN; i++) {
+        n = ask_take(l, slot, t, &again);
+    }
+    return n;
+}
+
+static bool has_data(const struct far_link *l, uint32_t slot) {
+    const uint32_t both = FAR_ST_SHARED | FAR_ST_DATA;
+    return (fari_state(l, slot) & both) == both;
+}
+
 static int32_t wait_take(struct far_link *l, uint32_t slot, struct taken *t,
     uint64_t deadline_ns) {
     uint64_t timeo_ns = 0;
     int32_t n = FAR_EAGAIN;
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     while ((n = try_take(l, slot, t, true)) == FAR_EAGAIN) {
+        bool again = false;
+        if (has_data(l, slot) && must_ask(l, slot)) {
+            n = ask_take(l, slot, t, &again);
+        }
+        if (n != FAR_EAGAIN) {
+            break;
+        }
+        if (again && l->port->now_ns(l->ctx) < deadline_ns) {
+            continue; // the state may not change any more
+        }
         int err = fari_sleep(l, w, deadline_ns, l->socks[slot].rcvtimeo_ms,
             &timeo_ns);
         if (err != FAR_OK) {
@@ -250,9 +349,13 @@ int32_t fari_dgram_recv(struct far_link *l, uint32_t slot, struct far_msghdr *m,
     m->flags = 0;
     m->ctl_len = 0;
     int32_t n = try_take(l, slot, &t, false);
+    bool ask = n == FAR_EAGAIN && must_ask(l, slot);
+    if (ask) {
+        n = ask_once(l, slot, &t);
+    }
     if (n == FAR_EAGAIN && wait) {
         n = wait_take(l, slot, &t, deadline_ns);
-    } else if (n == FAR_EAGAIN) {
+    } else if (n == FAR_EAGAIN && !ask) {
         fari_glance(l);
         n = try_take(l, slot, &t, false);
     }

@@ -6,7 +6,9 @@ static bool can_read(struct far_link *l, uint32_t slot, uint32_t state) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t have = s->rx_head - s->rx_tail;
     if (s->type != FAR_SOCK_STREAM) {
-        return have > 0 && !(s->flags & FARI_RX_BUSY);
+        const uint32_t shared = FAR_ST_SHARED | FAR_ST_DATA;
+        return (have > 0 || (state & shared) == shared) &&
+               !(s->flags & FARI_RX_BUSY);
     }
     uint32_t hole = fari_urg_is_hole(s, s->rx_tail) ? 1u : 0;
     return have >= s->rcvlowat + hole ||

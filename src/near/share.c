@@ -15,6 +15,43 @@ static void set_use(struct far_link *l, uint32_t slot, uint8_t use) {
     fari_unlock(l, &s->tx_lock);
 }
 
+// Nobody takes a datagram until let_rx(): neither one that is being moved, nor
+// one that far brings before the move is over.
+static void hold_rx(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    uint64_t until = fari_deadline(l, FARI_PART_MS);
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
+    bool busy = true;
+    while (busy) {
+        fari_lock(l, &s->rx_lock);
+        fari_publish_rx(l, slot, true);
+        fari_lock(l, &l->lock);
+        busy = (s->flags & FARI_RX_BUSY) && !fari_is_down(l);
+        fari_mark(s, FARI_RX_BUSY);
+        fari_unlock(l, &l->lock);
+        fari_unlock(l, &s->rx_lock);
+        if (busy) {
+            fari_wait_far(l, w, until);
+        }
+    }
+    fari_wait_end(l, w);
+}
+
+// moved: what the ring held is far's again, for all that share the socket.
+static void let_rx(struct far_link *l, uint32_t slot, bool moved) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &s->rx_lock);
+    if (moved && fari_refresh_rx(l, slot) == FAR_OK) {
+        s->rx_tail = s->rx_head;
+        fari_publish_rx(l, slot, true);
+    }
+    fari_lock(l, &l->lock);
+    fari_unmark(s, FARI_RX_BUSY);
+    fari_wake(l, FARI_WAIT_SOCK, slot);
+    fari_unlock(l, &l->lock);
+    fari_unlock(l, &s->rx_lock);
+}
+
 int far_share(struct far_link *l, int sock) {
     uint32_t slot = fari_pin(l, sock);
     if (slot == FARI_NO_SLOT) {
@@ -25,8 +62,11 @@ int far_share(struct far_link *l, int sock) {
         .slot = slot,
         .undo = FARI_NO_SLOT,
     };
-    bool moves = l->socks[slot].type == FAR_SOCK_STREAM &&
-                 (fari_state(l, slot) & FAR_ST_CONNECTED);
+    bool stream = l->socks[slot].type == FAR_SOCK_STREAM;
+    bool moves = stream && (fari_state(l, slot) & FAR_ST_CONNECTED);
+    if (!stream) {
+        hold_rx(l, slot);
+    }
     if (moves) {
         // Nobody may read or write what far is about to take over.
         set_use(l, slot, FARI_CLOSING);
@@ -34,6 +74,9 @@ int far_share(struct far_link *l, int sock) {
     int err = fari_request(l, &ask, FAR_FOREVER);
     if (moves && err < 0) {
         set_use(l, slot, FARI_OPEN);
+    }
+    if (!stream) {
+        let_rx(l, slot, err >= 0);
     }
     fari_unpin(l, slot);
     return err;

@@ -20,8 +20,6 @@ TESTS = {
 
 # A case of programs/, and on which stages it fails.
 CASES = {
-    # It looks at a datagram, and leaves it to a child that it forks then.
-    "socat_udp": (("server", "both"), "fork() with datagram sockets"),
     # It connects, and becomes the program that shall use the connection.
     "tcpserver": (("client", "both"), "execve() without fork(), posix_spawn()"),
 }

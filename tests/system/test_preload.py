@@ -527,6 +527,73 @@ def forked():
 
 
 @test
+def shared_datagrams():
+    """Parent and child receive from one datagram socket, each what it asks for."""
+    both(
+        """
+        import os, select, socket
+        def child(f):
+            pid = os.fork()
+            if pid == 0:
+                f(); os._exit(0)
+            return pid
+        def ended(pid): print(os.waitpid(pid, 0)[1], flush=True)
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("127.0.0.1", 0))
+        v = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); v.connect(u.getsockname())
+        readable = lambda s=0: bool(select.select([u], [], [], s)[0])
+        # What came before the fork is lost to nobody.
+        for d in b"abc": v.send(bytes([d]))
+        print(readable(10), flush=True)
+        ended(child(lambda: print(u.recv(9), flush=True)))
+        print(u.recv(9), u.recv(9), readable(), flush=True)
+        # A look takes nothing, and a child has it then.
+        v.send(b"dddd"); print(readable(10))
+        two = bytearray(2)
+        print(u.recv(9, socket.MSG_PEEK), flush=True)
+        print(u.recv_into(two, 2, socket.MSG_PEEK | socket.MSG_TRUNC), two, flush=True)
+        ended(child(lambda: print(u.recv(9), flush=True)))
+        print(readable())
+        try: u.recv(9, socket.MSG_DONTWAIT)
+        except BlockingIOError: print("none", flush=True)
+        # All wait at the same time, and each datagram wakes one.
+        r, w = os.pipe()
+        def take():
+            while (d := u.recv(60000)) != b"end": os.write(w, b"%d " % len(d))
+        pids = [child(take) for _ in range(3)]
+        for i in range(30): v.send(bytes(100 * i))
+        for _ in pids: v.send(b"end")
+        for pid in pids: ended(pid)
+        got = os.read(r, 9999); print(sorted(int(n) for n in got.split()))
+        """
+    )
+
+
+@test
+def forking_server():
+    """A server that forks for each datagram answers all of them from children."""
+    both(
+        """
+        import os, socket, socketserver, threading
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self):
+                data, s = self.request
+                s.sendto(data + b" %d" % (os.getpid() != parent), self.client_address)
+        parent = os.getpid()
+        server = socketserver.ForkingUDPServer(("127.0.0.1", 0), Handler)
+        def ask():
+            c = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            c.connect(server.server_address)
+            wrong = 0
+            for i in range(200):
+                c.send(b"%d" % i); wrong += c.recv(100) != b"%d 1" % i
+            print(wrong, "of 200 wrong"); server.shutdown()
+        t = threading.Thread(target=ask); t.start()
+        server.serve_forever(0.05); t.join()
+        """
+    )
+
+
+@test
 def little_memory():
     """A child with little address space has a link all the same."""
     both(
