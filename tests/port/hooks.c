@@ -116,7 +116,7 @@ static const char *wait_is_idle(void) {
     uint64_t percent = cpu * 100u / (check_now() - begin);
     check_note("processor time while it sleeps", percent, "%");
     // Of a machine that others use, even a busy loop gets only a share.
-    return percent > 3 ? "wait() is a busy loop" : NULL;
+    return percent >= 2 ? "wait() is a busy loop" : NULL;
 }
 
 // --- Waking ---
