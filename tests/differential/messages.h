@@ -57,10 +57,14 @@ static size_t ctl_of(const char *text, uint8_t *to, size_t room) {
     return at;
 }
 
-// Times are not compared, only that they are there.
-static bool is_clock(const struct cmsghdr *c) {
-    return c->cmsg_level == SOL_SOCKET &&
-           (c->cmsg_type == SCM_TIMESTAMP || c->cmsg_type == SCM_TIMESTAMPNS);
+// Times and the labels that a kernel gives to flows are not compared, only that
+// they are there.
+static bool varies(const struct cmsghdr *c) {
+    bool clock =
+        c->cmsg_type == SCM_TIMESTAMP || c->cmsg_type == SCM_TIMESTAMPNS;
+    return c->cmsg_level == SOL_SOCKET ? clock
+                                       : c->cmsg_level == IPPROTO_IPV6 &&
+                                             c->cmsg_type == FAR_IPV6_FLOWINFO;
 }
 
 static bool has_address(const struct cmsghdr *c) {
@@ -73,7 +77,7 @@ static void say_ctl(struct step *s, struct msghdr *m) {
         say(s, " %d:%d:", c->cmsg_level, c->cmsg_type);
         struct sockaddr_storage ss = {0};
         struct far_addr a;
-        if (is_clock(c)) {
+        if (varies(c)) {
             say(s, "%zu", len);
         } else if (has_address(c) && len >= sizeof(struct sockaddr_in)) {
             memcpy(&ss, CMSG_DATA(c), sizeof(struct sockaddr_in));
