@@ -476,8 +476,13 @@ int32_t shared_recv(struct sock *s, const struct far_req_recv *req);
 // connected stream is gone afterwards; what it answers is a far_err.
 int32_t token_share(struct sock *s);
 // Serves ADOPT: the kernel's socket of the token that waits there, duplicated,
-// or a far_err. *shared is a reference, or NULL.
-int32_t token_adopt(struct link *l, uint32_t *state, struct shared **shared);
+// or a far_err.
+struct adopted {
+    uint32_t state;
+    bool carried;          // its bytes go elsewhere
+    struct shared *shared; // a reference, or NULL
+};
+int32_t token_adopt(struct link *l, struct adopted *out);
 void tokens_free(struct engine *e);
 
 // --- Orphans (orphan.c): what a closed stream still has to send ---

@@ -450,12 +450,14 @@ static void op_share(struct request *q) {
 static void op_adopt(struct request *q) {
     struct far_req_socket req;
     memcpy(&req, q->payload, sizeof req);
-    uint32_t state = 0;
-    struct shared *shared = NULL;
-    int32_t fd = token_adopt(q->link, &state, &shared);
+    struct adopted it = {0};
+    int32_t fd = token_adopt(q->link, &it);
     int32_t err = check_place(q->link, q->msg->sock, &req.rings);
     err = fd < 0 ? fd : err;
-    if (err == FAR_OK) {
+    if (err == FAR_OK && it.carried) {
+        // Who holds its token has the connection already.
+        err = req.type == FAR_SOCK_STREAM ? FAR_OK : FAR_EINVAL;
+    } else if (err == FAR_OK) {
         err = far_errno(gate_adopt(q->link, fd));
     }
     struct sock *s = NULL;
@@ -468,17 +470,18 @@ static void op_adopt(struct request *q) {
         if (fd >= 0) {
             close(fd);
         }
-        shared_unref(shared);
+        shared_unref(it.shared);
         reply(q, err);
         return;
     }
-    if (shared && req.type != FAR_SOCK_STREAM) {
-        shared_join(s, shared);
+    if (it.shared && req.type != FAR_SOCK_STREAM) {
+        shared_join(s, it.shared);
     }
-    shared_unref(shared);
+    shared_unref(it.shared);
     s->policy_proto = (uint8_t)gate_proto_of(fd); // whatever near called it
     s->connected = is_connected(fd);
-    sock_set_state(s, state, 0);
+    // Of a carried one nothing is read, for it is not in the state to be.
+    sock_set_state(s, it.state, 0);
     sock_refresh(s);
     q->sock = s;
     publish_and_reply(q, FAR_OK, NULL, 0);

@@ -297,7 +297,7 @@ int32_t token_share(struct sock *s) {
     return err;
 }
 
-int32_t token_adopt(struct link *l, uint32_t *state, struct shared **shared) {
+int32_t token_adopt(struct link *l, struct adopted *out) {
     struct stat st;
     int token;
     int32_t err = take_descriptors(l, &token, 1);
@@ -313,10 +313,13 @@ int32_t token_adopt(struct link *l, uint32_t *state, struct shared **shared) {
     struct node *list = &l->engine->tokens;
     for (struct node *n = list->next; n != list; n = n->next) {
         const struct token *t = OF(n, struct token, node);
-        if (t->ino == st.st_ino && !t->carries) {
+        if (t->ino == st.st_ino) {
             int fd = fcntl(t->fd, F_DUPFD_CLOEXEC, 0);
-            *state = t->state;
-            *shared = t->shared ? shared_ref(t->shared) : NULL;
+            *out = (struct adopted){
+                .state = t->state,
+                .carried = t->carries,
+                .shared = t->shared ? shared_ref(t->shared) : NULL,
+            };
             return fd < 0 ? far_errno(errno) : fd;
         }
     }

@@ -48,15 +48,19 @@ static int32_t share_pair(uint32_t slot, int *token) {
     return share(slot);
 }
 
-static int32_t adopt(uint32_t slot, int token) {
+static int32_t adopt_as(uint32_t slot, int token, uint32_t type) {
     send_fds(&token, 1, 1);
     rig_place(&rig, slot);
     struct far_req_socket req = {
         .rings = rig.socks[slot].rings,
         .family = FAR_AF_INET,
-        .type = FAR_SOCK_DGRAM,
+        .type = type,
     };
     return rig_ask(&rig, FAR_OP_ADOPT, slot, &req, sizeof req);
+}
+
+static int32_t adopt(uint32_t slot, int token) {
+    return adopt_as(slot, token, FAR_SOCK_DGRAM);
 }
 
 TEST(a_token_gives_the_socket_to_whoever_shows_it) {
@@ -66,6 +70,37 @@ TEST(a_token_gives_the_socket_to_whoever_shows_it) {
     CHECK_EQ(share_pair(0, &token), FAR_OK);
     CHECK_EQ(adopt(1, token), FAR_OK);
     close(token);
+    rig_down(&rig);
+}
+
+// A slot beside a stream that is carried answers questions, and takes no byte.
+TEST(a_carried_stream_is_asked_beside_its_bytes) {
+    int token;
+    char got[4] = {0};
+    struct far_req_getsockopt ask = {
+        .level = FAR_SOL_SOCKET, .opt = FAR_SO_TYPE, .size = 4};
+    rig_up(&rig, (struct rig_options){0});
+    int peer = rig_connect(&rig, 0);
+    CHECK_EQ(share_pair(0, &token), FAR_OK);
+    CHECK_EQ(adopt(1, token), FAR_EINVAL); // it would take datagrams out of it
+    CHECK_EQ(adopt_as(1, token, FAR_SOCK_STREAM), FAR_OK);
+    uint32_t state = far_load(&rig.socks[1].far->state);
+    CHECK_EQ(state & (FAR_ST_CONNECTED | FAR_ST_LISTENING), 0);
+    for (int i = 0; i < 100; i++) {
+        CHECK_EQ(send(peer, "abc", 4, 0), 4);
+        CHECK_EQ(rig_ask(&rig, FAR_OP_GETSOCKOPT, 1, &ask, sizeof ask), 4);
+        CHECK_EQ(rig_ask(&rig, FAR_OP_GETPEERNAME, 1, NULL, 0), FAR_OK);
+        CHECK_EQ(recv(token, got, 4, MSG_WAITALL), 4);
+        CHECK_EQ(strcmp(got, "abc"), 0);
+    }
+    CHECK_EQ(far_load(&rig.socks[1].far->rx_head), 0);
+    rig_close(&rig, 1, 0);
+    CHECK(rig_state(&rig, 1, FAR_ST_CLOSED, FAR_ST_CLOSED));
+    CHECK_EQ(send(token, "end", 4, 0), 4);
+    CHECK_EQ(recv(peer, got, 4, MSG_WAITALL), 4);
+    close(token);
+    CHECK_EQ(recv(peer, got, 4, 0), 0);
+    close(peer);
     rig_down(&rig);
 }
 
@@ -143,6 +178,7 @@ TEST(a_users_tokens_are_counted) {
 int main(void) {
     static const struct test_case cases[] = {
         CASE(a_token_gives_the_socket_to_whoever_shows_it),
+        CASE(a_carried_stream_is_asked_beside_its_bytes),
         CASE(a_packet_with_other_descriptors_leaves_none_behind),
         CASE(what_is_no_socket_is_no_token),
         CASE(what_is_no_socket_is_not_adopted),

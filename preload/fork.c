@@ -15,45 +15,12 @@
 
 static pthread_mutex_t sharing = PTHREAD_MUTEX_INITIALIZER;
 
-// --- Streams that are carried over their tokens ---
-
-static struct carried *_Atomic all[FD_MAX];
-static _Atomic int top;
-
-struct carried *carried_at(int fd) {
-    return (unsigned)fd < FD_MAX ? atomic_load(&all[fd]) : NULL;
-}
-
-bool carried_now(int fd) {
-    if (!psock_at(fd) && !carried_at(fd)) {
-        return false;
-    }
-    int saved = errno;
+void sharing_lock(void) {
     pthread_mutex_lock(&sharing);
+}
+
+void sharing_unlock(void) {
     pthread_mutex_unlock(&sharing);
-    errno = saved;
-    return carried_at(fd) != NULL;
-}
-
-bool now_carried(int fd, ssize_t n) {
-    return n < 0 && (errno == ENOTCONN || errno == EBADF) && carried_now(fd);
-}
-
-void carried_set(int fd, struct carried *c) {
-    int now = top;
-    while (now <= fd && !atomic_compare_exchange_weak(&top, &now, fd + 1)) {
-    }
-    atomic_fetch_add(&c->refs, 1);
-    atomic_store(&all[fd], c);
-}
-
-void carried_forget(int from, int to) {
-    for (int fd = from; fd <= to && fd < top; fd++) {
-        struct carried *c = atomic_exchange(&all[fd], NULL);
-        if (c && atomic_fetch_sub(&c->refs, 1) == 1) {
-            free(c);
-        }
-    }
 }
 
 // --- Sharing ---
@@ -87,14 +54,42 @@ static void give_to_kernel(struct psock *s) {
     }
 }
 
-static void share(struct psock *s) {
+// It was shared before it had a peer, and a stream with one is carried.
+static bool has_got_peer(const struct psock *s) {
+    struct far_addr peer;
+    call_begin(true);
+    return s->type == SOCK_STREAM && s->goal.family &&
+           far_getpeername(s->link->near, s->handle, &peer) >= 0;
+}
+
+// What was set for the socket is to hold for the token.
+static void keep_timeout(const struct psock *s, int token, int opt) {
+    struct timeval t;
+    size_t len = sizeof t;
+    if (far_getsockopt(s->link->near, s->handle, SOL_SOCKET, opt, &t, &len) ==
+        FAR_OK) {
+        real()->setsockopt(token, SOL_SOCKET, opt, &t, sizeof t);
+    }
+}
+
+static void keep_timeouts(const struct psock *s, int token) {
+    if (s->rcvtimeo) {
+        keep_timeout(s, token, SO_RCVTIMEO);
+    }
+    if (s->sndtimeo) {
+        keep_timeout(s, token, SO_SNDTIMEO);
+    }
+}
+
+static int share(struct psock *s) {
     int pair[2];
     struct far_link *l = s->link->near;
     struct carried *c = calloc(1, sizeof *c);
     if (!c || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
         free(c);
-        return;
+        return FAR_EMFILE;
     }
+    c->named = true;
     c->family = s->family;
     c->proto = s->proto ? s->proto : IPPROTO_TCP;
     call_begin(true);
@@ -105,6 +100,7 @@ static void share(struct psock *s) {
             c->peer = s->goal;
         }
     }
+    keep_timeouts(s, pair[0]);
     uint32_t family;
     uint32_t type;
     uint32_t proto;
@@ -113,6 +109,7 @@ static void share(struct psock *s) {
         err >= 0 && far_sockinfo(l, s->handle, &family, &type, &proto) < 0;
     c->refs = 1;
     if (err >= 0) {
+        s->ino = token_mark(pair[0], s, moved);
         replace_tokens(s, pair[0], moved ? c : NULL);
         s->shared = true;
     }
@@ -124,6 +121,48 @@ static void share(struct psock *s) {
     }
     real()->close(pair[0]);
     real()->close(pair[1]);
+    return err;
+}
+
+// Under the lock.
+static int share_at(int fd) {
+    int err = FAR_OK;
+    struct psock *s = psock_at(fd) ? psock_hold(fd) : NULL;
+    if (!s) {
+        return FAR_OK;
+    }
+    if (s->kind == PSOCK_FAR && far_link_is_up(s->link->near) &&
+        (!s->shared || has_got_peer(s))) {
+        err = share(s);
+    }
+    psock_let_go(s);
+    return err;
+}
+
+int share_fd(int fd) {
+    sharing_lock();
+    int err = share_at(fd);
+    sharing_unlock();
+    return err;
+}
+
+static void share_all(share_which *which) {
+    for (int fd = 0; fd < fari_fds_top; fd++) {
+        if (psock_at(fd) && which(fd)) {
+            share_at(fd);
+        }
+    }
+}
+
+void share_some(share_which *which) {
+    sharing_lock();
+    share_all(which);
+    sharing_unlock();
+}
+
+static bool every(int fd) {
+    (void)fd;
+    return true;
 }
 
 void psock_carry(int fd) {
@@ -146,18 +185,8 @@ void psock_carry(int fd) {
 }
 
 static void before_fork(void) {
-    pthread_mutex_lock(&sharing);
-    for (int fd = 0; fd < fari_fds_top; fd++) {
-        struct psock *s = psock_at(fd) ? psock_hold(fd) : NULL;
-        if (!s) {
-            continue;
-        }
-        if (s->kind == PSOCK_FAR && !s->shared &&
-            far_link_is_up(s->link->near)) {
-            share(s);
-        }
-        psock_let_go(s);
-    }
+    sharing_lock();
+    share_all(every);
     table_lock();
 }
 

@@ -24,12 +24,6 @@ static void note(struct psock *s, int level, int opt, const void *val) {
     }
 }
 
-// Of a stream that is carried over its token the kernel has the level of
-// sockets; what TCP and IP should do goes unheard.
-static bool is_unheard(int fd, int level) {
-    return level != SOL_SOCKET && carried_at(fd);
-}
-
 static int give(const void *from, size_t n, void *val, socklen_t *len) {
     socklen_t size = (socklen_t)n;
     return user_copy(val, from, n) < 0 || user_copy(len, &size, sizeof size) < 0
@@ -37,44 +31,103 @@ static int give(const void *from, size_t n, void *val, socklen_t *len) {
                : 0;
 }
 
-// Of these the kernel's own answer would be wrong.
-static bool is_ours(int level, int opt) {
-    return level != SOL_SOCKET || opt == SO_DOMAIN || opt == SO_PROTOCOL;
+// As the program gave it: no option reads more; most read an int, whatever the
+// length says. *n is how much there is.
+static bool take(uint64_t room[static VALUE_MAX / sizeof(uint64_t)],
+    const void *val, socklen_t len, size_t *n) {
+    if ((int)len < 0) {
+        errno = EINVAL;
+        return false;
+    }
+    *n = far_guard_some(room, val, len < VALUE_MAX ? len : VALUE_MAX);
+    if (*n < len && *n < sizeof(int)) {
+        errno = EFAULT;
+        return false;
+    }
+    return true;
 }
 
-static int get_carried(const struct carried *c, int level, int opt, void *val,
-    socklen_t *len) {
-    int v = 0;
-    if (level == SOL_SOCKET) {
-        v = opt == SO_DOMAIN ? c->family : c->proto;
+static bool take_room(const socklen_t *len, size_t *n) {
+    socklen_t had;
+    if (user_copy(&had, len, sizeof had) < 0) {
+        return false;
     }
-    socklen_t n;
-    if (user_copy(&n, len, sizeof n) < 0) {
+    if ((int)had < 0) {
+        errno = EINVAL;
+        return false;
+    }
+    *n = had < VALUE_MAX ? had : VALUE_MAX;
+    return true;
+}
+
+// --- Of streams that are carried ---
+
+// What concerns the token, at which the program waits, is the kernel's.
+static bool is_of_token(int level, int opt) {
+    static const int opts[] = {SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_LINGER,
+        SO_RCVTIMEO, SO_SNDTIMEO, SO_RCVLOWAT};
+    bool found = false;
+    for (size_t i = 0; i < sizeof opts / sizeof *opts; i++) {
+        found |= opt == opts[i];
+    }
+    return level == SOL_SOCKET && found;
+}
+
+struct option {
+    int level, opt;
+    void *val;
+    size_t len;
+};
+
+static int set_option(struct far_link *l, int sock, void *arg) {
+    const struct option *o = arg;
+    return far_posix_setsockopt(l, sock, o->level, o->opt, o->val, o->len);
+}
+
+static int get_option(struct far_link *l, int sock, void *arg) {
+    struct option *o = arg;
+    return far_getsockopt(l, sock, o->level, o->opt, o->val, &o->len);
+}
+
+static int set_carried(int fd, int level, int opt, const void *val,
+    socklen_t len) {
+    uint64_t room[VALUE_MAX / sizeof(uint64_t)];
+    struct option o = {.level = level, .opt = opt, .val = room};
+    if (is_of_token(level, opt)) {
+        return real()->setsockopt(fd, level, opt, val, len);
+    }
+    if (!take(room, val, len, &o.len)) {
         return -1;
     }
-    return give(&v, n < sizeof v ? n : sizeof v, val, len);
+    int err = carried_ask(fd, set_option, &o);
+    return far_done(err < 0 ? err : 0);
 }
+
+static int get_carried(int fd, int level, int opt, void *val, socklen_t *len) {
+    uint64_t room[VALUE_MAX / sizeof(uint64_t)] = {0};
+    struct option o = {.level = level, .opt = opt, .val = room};
+    if (is_of_token(level, opt)) {
+        return real()->getsockopt(fd, level, opt, val, len);
+    }
+    if (!take_room(len, &o.len)) {
+        return -1;
+    }
+    int err = carried_ask(fd, get_option, &o);
+    return err < 0 ? far_done(err) : give(room, o.len, val, len);
+}
+
+// --- The calls ---
 
 EXPORT int setsockopt(int fd, int level, int opt, const void *val,
     socklen_t len) {
     struct psock *s = psock_at(fd);
     if (!s) {
-        return is_unheard(fd, level)
-                   ? 0
-                   : real()->setsockopt(fd, level, opt, val, len);
+        return carried_at(fd) ? set_carried(fd, level, opt, val, len)
+                              : real()->setsockopt(fd, level, opt, val, len);
     }
     uint64_t room[VALUE_MAX / sizeof(uint64_t)];
-    if ((int)len < 0) {
-        errno = EINVAL;
-        return -1;
-    }
-    // No option reads more; most read an int, whatever the length says.
-    size_t n = far_guard_some(room, val, len < sizeof room ? len : sizeof room);
-    if (n < len && n < sizeof(int)) {
-        errno = EFAULT;
-        return -1;
-    }
-    if (!psock_use(s)) {
+    size_t n;
+    if (!take(room, val, len, &n) || !psock_use(s)) {
         return -1;
     }
     // timeval and linger have the link's form on 64-bit Linux.
@@ -92,26 +145,15 @@ EXPORT int setsockopt(int fd, int level, int opt, const void *val,
 EXPORT int getsockopt(int fd, int level, int opt, void *restrict val,
     socklen_t *restrict len) {
     struct psock *s = psock_at(fd);
-    const struct carried *c = s ? NULL : carried_at(fd);
-    if (c && is_ours(level, opt)) {
-        return get_carried(c, level, opt, val, len);
-    }
     if (!s) {
-        return real()->getsockopt(fd, level, opt, val, len);
-    }
-    socklen_t had;
-    if (user_copy(&had, len, sizeof had) < 0) {
-        return -1;
-    }
-    if ((int)had < 0) {
-        errno = EINVAL;
-        return -1;
-    }
-    if (!psock_use(s)) {
-        return -1;
+        return carried_at(fd) ? get_carried(fd, level, opt, val, len)
+                              : real()->getsockopt(fd, level, opt, val, len);
     }
     uint64_t room[VALUE_MAX / sizeof(uint64_t)] = {0};
-    size_t n = had < sizeof room ? had : sizeof room;
+    size_t n;
+    if (!take_room(len, &n) || !psock_use(s)) {
+        return -1;
+    }
     call_begin(true);
     int err = far_getsockopt(s->link->near, s->handle, level, opt, room, &n);
     if (err < 0 && now_carried(fd, far_done(err))) {

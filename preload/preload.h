@@ -45,6 +45,7 @@ struct psock {
     _Atomic bool rcvtimeo, sndtimeo; // one is set
     bool traced;                     // its edges are counted
     bool shared;                     // its token leads to farsockd
+    ino_t ino;                       // of the token then
     int family, type, proto;
     struct far_addr goal; // of the last connect()
     // How often it had nothing, or no room, for a call: what comes afterwards
@@ -220,11 +221,28 @@ ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags);
 ssize_t far_writev(struct psock *s, const struct iovec *iov, int count);
 ssize_t far_readv(struct psock *s, const struct iovec *iov, int count);
 
+// --- Sockets of several processes (fork.c, carried.c, token.c) ---
+
+// One thread at a time makes tokens known to farsockd, or shows them.
+void sharing_lock(void);
+void sharing_unlock(void);
+// Makes the sockets' tokens ones by which other processes find them: of the
+// descriptors for which it is true, and of one (FAR_OK or a far_err).
+typedef bool share_which(int fd);
+void share_some(share_which *which);
+int share_fd(int fd);
+
+// Writes on the token for what it stands; its inode.
+ino_t token_mark(int token, const struct psock *s, bool carried);
+// Makes a descriptor from another process a far socket, if it is a token.
+void token_take(int fd);
+
 // A stream that farsockd carries over its token: the kernel's for all but what
-// it is called.
+// concerns the connection.
 struct carried {
     _Atomic int refs;
     int family, proto;
+    _Atomic bool named; // these are known
     struct far_addr local, peer;
 };
 struct carried *carried_at(int fd);
@@ -234,6 +252,11 @@ bool carried_now(int fd);
 bool now_carried(int fd, ssize_t n);
 void carried_set(int fd, struct carried *c);
 void carried_forget(int from, int to);
+// The result of a call on a slot of the connection's, or a far_err.
+typedef int carried_call(struct far_link *l, int sock, void *arg);
+int carried_ask(int fd, carried_call *call, void *arg);
+// getsockname() and getpeername().
+int carried_name(int fd, bool peer, struct sockaddr *sa, socklen_t *len);
 // Makes a connection one that is carried.
 void psock_carry(int fd);
 // Under no lock: its entries become the kernel's.

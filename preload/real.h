@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
@@ -32,7 +33,9 @@
     X(poll) X(ppoll) X(select) X(pselect)                                   \
     X(epoll_ctl) X(epoll_wait) X(epoll_pwait)                               \
     X(epoll_create1) X(sendfile) X(splice) X(fork) X(sigaction)     \
-    X(fdopen) X(syscall)
+    X(fdopen) X(syscall)                                                    \
+    X(execve) X(execvpe) X(fexecve) X(execveat) X(posix_spawn)              \
+    X(posix_spawnp) X(posix_spawn_file_actions_adddup2) X(system) X(popen)
 // clang-format on
 
 struct real {

@@ -236,9 +236,8 @@ EXPORT int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
     if (s && !now_carried(fd, r)) {
         return r;
     }
-    const struct carried *c = carried_at(fd);
-    return c ? addr_give(&c->local, addr.__sockaddr__, len)
-             : real()->getsockname(fd, addr, len);
+    return carried_at(fd) ? carried_name(fd, false, addr.__sockaddr__, len)
+                          : real()->getsockname(fd, addr, len);
 }
 
 EXPORT int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
@@ -247,7 +246,6 @@ EXPORT int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
     if (s && !now_carried(fd, r)) {
         return r;
     }
-    const struct carried *c = carried_at(fd);
-    return c ? addr_give(&c->peer, addr.__sockaddr__, len)
-             : real()->getpeername(fd, addr, len);
+    return carried_at(fd) ? carried_name(fd, true, addr.__sockaddr__, len)
+                          : real()->getpeername(fd, addr, len);
 }

@@ -18,6 +18,7 @@
 // What names a call (number, and what our wrapper makes of its arguments).
 // clang-format off
 #define SYSTEM_CALLS(X)                                                        \
+    X(execve, execve(PTR(0), PTR(1), PTR(2)))                                  \
     X(socket, socket(INT(0), INT(1), INT(2)))                                  \
     X(bind, bind(FD(0), NAME(1), NAMELEN(2)))                                  \
     X(connect, connect(FD(0), NAME(1), NAMELEN(2)))                            \

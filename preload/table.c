@@ -51,6 +51,7 @@ struct psock *psock_new(struct plink *link, int handle, int family, int type,
     s->proto = proto;
     s->nonblock = s->rcvtimeo = s->sndtimeo = false;
     s->shared = false;
+    s->ino = 0;
     s->goal = (struct far_addr){0};
     s->refs = 0;
     s->kind = PSOCK_FAR;

@@ -20,8 +20,6 @@ TESTS = {
 
 # A case of programs/, and on which stages it fails.
 CASES = {
-    # It connects, and becomes the program that shall use the connection.
-    "tcpserver": (("client", "both"), "execve() without fork(), posix_spawn()"),
 }
 
 

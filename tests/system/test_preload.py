@@ -11,12 +11,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import textwrap
 
 from harness import (
     BUILD,
     FARSOCK,
-    SANITIZED,
     Far,
     check,
     check_equal,
@@ -27,33 +25,16 @@ from harness import (
     skip,
     test,
 )
+from preloaded import PYTHON, RUN, both
 
-RUN = [FARSOCK, "run", "--"]
-PYTHON = "/usr/bin/python3"
 DATA = bytes(i * 7 % 251 for i in range(1 << 16)) * 48  # 3 MiB
 DIGEST = hashlib.sha256(DATA).hexdigest()
-
-if SANITIZED:
-    print("1..0 # SKIP a sanitizer's run time must be loaded first")
-    raise SystemExit
 
 
 def needs(*programs):
     for name in programs:
         if not shutil.which(name):
             skip(f"no {name} here")
-
-
-def both(script, *args):
-    """What a Python script prints natively, and what over a link."""
-    text = textwrap.dedent(script)
-    with Far() as far:
-        want = far.native(PYTHON, "-c", text, *args).end()
-        child = far.near(*RUN, PYTHON, "-c", text, *args)
-        got = child.end()
-        check_equal(got, want, child.stderr)
-        check(want, "the script says nothing")
-        return got
 
 
 def http_server(far):
