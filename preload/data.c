@@ -207,10 +207,25 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
     return s && !now_carried(fd, n) ? n : real()->writev(fd, iov, count);
 }
 
+// Of sockets that are not far.
+static ssize_t send_other(int fd, const struct msghdr *msg, int flags) {
+    return fari_fds_top == 0 || rights_share(msg)
+               ? real()->sendmsg(fd, msg, flags)
+               : -1;
+}
+
+static ssize_t recv_other(int fd, struct msghdr *msg, int flags) {
+    ssize_t n = real()->recvmsg(fd, msg, flags);
+    if (n >= 0) {
+        rights_take(msg);
+    }
+    return n;
+}
+
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
     struct psock *s = psock_at(fd);
     ssize_t n = s ? far_send_msg(s, msg, flags) : 0;
-    return s && !now_carried(fd, n) ? n : real()->sendmsg(fd, msg, flags);
+    return s && !now_carried(fd, n) ? n : send_other(fd, msg, flags);
 }
 
 static bool put_len(struct mmsghdr *m, ssize_t n) {
@@ -221,7 +236,9 @@ static bool put_len(struct mmsghdr *m, ssize_t n) {
 EXPORT int sendmmsg(int fd, struct mmsghdr *all, unsigned count, int flags) {
     struct psock *s = psock_at(fd);
     if (!s) {
-        return real()->sendmmsg(fd, all, count, flags);
+        return fari_fds_top == 0 || rights_share_all(all, count)
+                   ? real()->sendmmsg(fd, all, count, flags)
+                   : -1;
     }
     unsigned done = 0;
     while (done < count && done < IOV_MAX) {
@@ -274,7 +291,7 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int count) {
 EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags) {
     struct psock *s = psock_at(fd);
     ssize_t n = s ? far_recv_msg(s, msg, flags) : 0;
-    return s && !now_carried(fd, n) ? n : real()->recvmsg(fd, msg, flags);
+    return s && !now_carried(fd, n) ? n : recv_other(fd, msg, flags);
 }
 
 // Natively recvmmsg() begins with it, also where data would come first. Far may
@@ -306,7 +323,9 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *all, unsigned count, int flags,
     struct timespec *timeout) {
     struct psock *s = psock_at(fd);
     if (!s) {
-        return real()->recvmmsg(fd, all, count, flags, timeout);
+        int n = real()->recvmmsg(fd, all, count, flags, timeout);
+        rights_take_all(all, n);
+        return n;
     }
     unsigned done = 0;
     struct timespec t;

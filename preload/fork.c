@@ -139,7 +139,13 @@ static int share_at(int fd) {
     return err;
 }
 
+// A link's own messages come by here, too, some of them under the lock: with
+// tokens that are not yet, or no more, those of sockets of ours.
 int share_fd(int fd) {
+    const struct psock *s = psock_at(fd);
+    if (!s || s->kind != PSOCK_FAR) {
+        return FAR_OK;
+    }
     sharing_lock();
     int err = share_at(fd);
     sharing_unlock();
@@ -237,7 +243,7 @@ static int adopt(struct psock *s) {
         s->handle = handle;
         atomic_store(&s->kind, PSOCK_FAR);
     }
-    return handle;
+    return handle == FAR_ENOENT ? FAR_ENETDOWN : handle;
 }
 
 bool psock_adopt(struct psock *s) {

@@ -237,6 +237,13 @@ ino_t token_mark(int token, const struct psock *s, bool carried);
 // Makes a descriptor from another process a far socket, if it is a token.
 void token_take(int fd);
 
+// Before and after messages between processes (rights.c): what they bring shall
+// be of use to the other one. False with errno: one cannot be.
+bool rights_share(const struct msghdr *user);
+bool rights_share_all(const struct mmsghdr *all, unsigned count);
+void rights_take(const struct msghdr *user);
+void rights_take_all(const struct mmsghdr *all, int count);
+
 // A stream that farsockd carries over its token: the kernel's for all but what
 // concerns the connection.
 struct carried {

@@ -19,8 +19,7 @@ TESTS = {
 }  # fmt: skip
 
 # A case of programs/, and on which stages it fails.
-CASES = {
-}
+CASES = {}
 
 
 def rows():

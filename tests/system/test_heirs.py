@@ -6,7 +6,7 @@ truth, and in an empty network namespace over a link."""
 
 import textwrap
 
-from harness import Far, check_equal, main, test
+from harness import Far, check_equal, main, receive_all, test
 from preloaded import PYTHON, RUN, both
 
 # What the programs that inherit sockets begin with.
@@ -265,6 +265,110 @@ def carried_options():
         c.sendall(b"still"); print(s.recv(100))
         """
     )
+
+
+@test
+def rights():
+    """Descriptors in messages are sockets to whoever receives them."""
+    become(
+        """
+        here, there = socket.socketpair()
+        there.set_inheritable(True)
+        worker = subprocess.Popen([sys.executable, "-c", HEIR, str(there.fileno())],
+            close_fds=False)
+        l = socket.create_server(("127.0.0.1", 0))
+        c = socket.create_connection(l.getsockname()); s = l.accept()[0]
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("127.0.0.1", 0))
+        v = socket.create_connection(l.getsockname()); w = l.accept()[0]
+        c.sendall(b"one")
+        socket.send_fds(here, [b"x"], [x.fileno() for x in (s, l, u, l)])
+        addresses = [x.getsockname() for x in (c, l, u)]
+        s.close(); l.close(); u.close()
+        print(c.recv(100)); d = socket.create_connection(addresses[1]); print(d.recv(100))
+        x = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        x.sendto(b"datagram", addresses[2]); print(x.recv(100))
+        # To itself, and to nobody.
+        socket.send_fds(here, [b"y"], [w.fileno()]); w.close()
+        here.shutdown(socket.SHUT_WR)
+        print(v.recv(100), worker.wait())
+        a, b = socket.socketpair()
+        k = socket.create_server(("127.0.0.1", 0))
+        socket.send_fds(a, [b"z"], [k.fileno(), c.fileno()])
+        k2 = socket.socket(fileno=socket.recv_fds(b, 1, 9)[1][0])
+        print(k2.getsockname() == k.getsockname(), c.getsockname() == addresses[0]); k.close()
+        e = socket.create_connection(k2.getsockname()); k2.accept()[0].sendall(b"self")
+        print(e.recv(100))
+        socket.send_fds(a, [b"z"], [c.fileno()]); a.close(); b.close(); c.close()
+        """,
+        """
+        there = heir(1)
+        s, l, u, m = (socket.socket(fileno=f) for f in socket.recv_fds(there, 1, 9)[1])
+        print(s.getpeername()[0], s.getsockname() == l.getsockname(), u.type, flush=True)
+        print(s.recv(100), flush=True); s.sendall(b"two")
+        l.close(); m.accept()[0].sendall(b"accepted")
+        d, a = u.recvfrom(100); u.sendto(b"re:" + d, a)
+        w = socket.socket(fileno=socket.recv_fds(there, 1, 9)[1][0])
+        w.sendall(b"last"); print(there.recv(1))
+        """,
+    )
+
+
+@test
+def rights_of_another():
+    """A socket goes from one program to another, each run by itself."""
+    giver = """if 1:
+        import socket, sys
+        l = socket.create_server(("127.0.0.1", 0))
+        t = socket.socket(socket.AF_UNIX); t.bind(sys.argv[1]); t.listen()
+        print(l.getsockname()[1], flush=True)
+        taker = t.accept()[0]
+        s = l.accept()[0]
+        socket.send_fds(taker, [b"x"], [s.fileno(), l.fileno()])
+    """
+    taker = """if 1:
+        import socket, sys
+        t = socket.socket(socket.AF_UNIX); t.connect(sys.argv[1])
+        s, l = (socket.socket(fileno=f) for f in socket.recv_fds(t, 1, 9)[1])
+        s.sendall(b"taken"); print(s.getpeername()[1])
+        print(l.accept()[0].getpeername()[1])
+    """
+    with Far() as far:
+        first = far.near(*RUN, PYTHON, "-c", giver, far.dir / "path")
+        port = int(first.line())
+        second = far.near(*RUN, PYTHON, "-c", taker, far.dir / "path")
+        peer = far.net.connect(port)
+        check_equal(receive_all(peer, 5), b"taken")
+        first.end()
+        other = far.net.connect(port)
+        ports = [str(p.getsockname()[1]) for p in (peer, other)]
+        check_equal(second.end(), ports)
+
+
+@test
+def rights_elsewhere():
+    """Over another farsockd a socket is down, and nobody else's."""
+    giver = """if 1:
+        import socket, sys
+        t = socket.socket(socket.AF_UNIX); t.bind(sys.argv[1]); t.listen()
+        l = socket.create_server(("127.0.0.1", 0))
+        print("there", flush=True)
+        socket.send_fds(t.accept()[0], [b"x"], [l.fileno()])
+        print(l.accept()[1][1])
+    """
+    taker = """if 1:
+        import socket, sys
+        t = socket.socket(socket.AF_UNIX); t.connect(sys.argv[1])
+        l = socket.socket(2, 1, 0, fileno=socket.recv_fds(t, 1, 9)[1][0])
+        try: l.accept()
+        except OSError as e: print(e.errno)
+        k = socket.create_server(("127.0.0.1", 0)); print(k.getsockname()[0])
+    """
+    with Far() as far, Far() as other:
+        first = far.near(*RUN, PYTHON, "-c", giver, far.dir / "path")
+        first.expect("there")
+        second = other.near(*RUN, PYTHON, "-c", taker, far.dir / "path")
+        check_equal(second.end(), ["100", "127.0.0.1"])
+        first.kill()
 
 
 if __name__ == "__main__":
