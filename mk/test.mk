@@ -28,6 +28,8 @@ test-full: ## Run everything at full size, also under ASan, UBSan and TSan
 	@scripts/deps install qemu || echo 'going on without: the emulated core will skip'
 	+@$(MAKE) tests-build
 	+@! command -v $(QEMU_CC) >/dev/null || $(MAKE) qemu
+	@scripts/deps install arch || echo 'going on without: other processors will skip'
+	+@! command -v $(lastword $(ARCHS))-linux-gnu-gcc >/dev/null || $(MAKE) arch
 	+@$(MAKE) SAN=address tests-build
 	+@$(MAKE) SAN=thread tests-build
 	+@$(MAKE) MEMORY=noncoherent tests-build
