@@ -302,6 +302,11 @@ struct sock {
     bool policy_void;     // a listener that newer rules forbid
     uint32_t policy_seen; // the link's policy_epoch, when last looked at
 
+    bool connect_waits;     // near sleeps until the connection stands
+    bool connect_known;     // it does, and this is what connect() gave:
+    int32_t connect_result; // 0 or a far_err
+    struct far_addr goal;   // of that connect()
+
     int shut_how; // protocol number of a SHUTDOWN that waits for the ring
     bool shut_waits;
     uint32_t shut_pos;

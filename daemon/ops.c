@@ -217,7 +217,9 @@ static void stream_connecting(struct sock *s, int32_t r, bool dissolves) {
         // As the kernel does: an earlier connection's error is forgotten.
         s->err &= 0xffff0000u;
         s->dirty = true;
-        sock_set_state(s, FAR_ST_CONNECTING, ~0u);
+        // It stands from now on, also if it is reset before we look.
+        sock_set_state(s, r == FAR_OK ? FAR_ST_CONNECTED : FAR_ST_CONNECTING,
+            ~0u);
     }
     // The state follows from the kernel's poll bits: done, under way, failed,
     // or as new.
@@ -237,7 +239,16 @@ static void op_connect(struct request *q) {
         reply(q, refused);
         return;
     }
+    if (s->connect_known && req.addr.family != FAR_AF_UNSPEC) {
+        s->connect_known = false;
+        publish_and_reply(q, s->connect_result, NULL, 0);
+        return;
+    }
     int32_t r = far_result(connect(s->fd, (struct sockaddr *)&sa, len));
+    s->connect_known = false;
+    s->connect_waits = (req.flags & FAR_CONNECT_WAITS) &&
+                       (r == FAR_EINPROGRESS || r == FAR_EALREADY);
+    s->goal = req.addr;
     if (s->type == FAR_SOCK_STREAM) {
         stream_connecting(s, r, req.addr.family == FAR_AF_UNSPEC);
     } else {

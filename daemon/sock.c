@@ -267,6 +267,19 @@ static void take_error(struct sock *s) {
     }
 }
 
+// Somebody sleeps in connect(): natively it would return now. Asked only when
+// near says so again, the kernel might tell of a reset that came later.
+static void end_connect(struct sock *s) {
+    struct sockaddr_storage sa;
+    if (s->connect_waits) {
+        socklen_t len = host_addr(&s->goal, &sa);
+        s->connect_result =
+            far_result(connect(s->fd, (struct sockaddr *)&sa, len));
+        s->connect_known = true;
+        s->connect_waits = false;
+    }
+}
+
 static void refresh_connecting(struct sock *s, uint32_t bits) {
     if (bits & POLLHUP) {
         // Its rx ring is empty, so near may say so at once.
@@ -274,6 +287,7 @@ static void refresh_connecting(struct sock *s, uint32_t bits) {
         sock_set_state(s, FAR_ST_HUP | FAR_ST_RDHUP | FAR_ST_DRAINED,
             FAR_ST_CONNECTING);
     } else if (bits & POLLOUT) {
+        end_connect(s);
         sock_set_state(s, FAR_ST_CONNECTED, FAR_ST_CONNECTING);
     }
 }

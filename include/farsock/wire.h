@@ -303,8 +303,15 @@ struct far_req_socket {
     uint32_t proto;
     uint32_t reserved;
 };
-struct far_req_addr { // BIND, CONNECT
+enum far_connect_flag {
+    // The caller sleeps until the stream is connected: far tells the kernel so
+    // then, and a reset that follows is not connect()'s any more.
+    FAR_CONNECT_WAITS = 0x1,
+};
+struct far_req_addr {
     struct far_addr addr;
+    uint32_t flags; // CONNECT: far_connect_flag
+    uint32_t reserved;
 };
 struct far_req_listen {
     int32_t backlog;

@@ -77,8 +77,11 @@ int far_listen(struct far_link *l, int sock, int backlog) {
 // --- connect ---
 
 static int ask_connect(struct far_link *l, uint32_t slot,
-    const struct far_addr *addr) {
-    struct far_req_addr req = {.addr = *addr};
+    const struct far_addr *addr, bool waits) {
+    struct far_req_addr req = {
+        .addr = *addr,
+        .flags = waits ? FAR_CONNECT_WAITS : 0,
+    };
     struct fari_ask ask = ask_of(FAR_OP_CONNECT, slot, &req, sizeof req);
     int err = fari_request(l, &ask, FAR_FOREVER);
     if (err == FAR_ECONNABORTED) {
@@ -133,7 +136,7 @@ static int connect_stream(struct far_link *l, uint32_t slot,
     uint64_t timeo_ns = 0;
     for (;;) {
         bool was_old = (fari_state(l, slot) & old) != 0;
-        int err = ask_connect(l, slot, addr);
+        int err = ask_connect(l, slot, addr, deadline_ns != FAR_NOWAIT);
         if (was_old && !(fari_state(l, slot) & old)) {
             begin_anew(l, slot);
         }
@@ -152,7 +155,7 @@ static int connect_stream(struct far_link *l, uint32_t slot,
 
 static int connect_dgram(struct far_link *l, uint32_t slot,
     const struct far_addr *addr) {
-    int err = ask_connect(l, slot, addr);
+    int err = ask_connect(l, slot, addr, false);
     fari_forget_verdicts(l, slot);
     return err;
 }
