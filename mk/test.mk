@@ -17,7 +17,7 @@ test: ## Run the tests (T=pattern: only those whose name matches)
 	@scripts/deps install build test
 	@scripts/deps install lint || echo 'going on without: lint will skip'
 	+@$(MAKE) tests-build
-	+@$(MAKE) SAN=address unit
+	+@$(MAKE) SAN=address unit build/san-address/bin/farsockd
 	+@$(MAKE) FAULTS=1 faults-build
 	+@$(MAKE) MEMORY=noncoherent memory-build
 	+@$(call fuzzers,fuzz)
