@@ -115,6 +115,19 @@ def busybox_nc(st):
     return "came"
 
 
+@case("nc.traditional", moves=3 << 20)
+def nc_traditional(st):
+    """the other nc: a file, and UDP"""
+    server = st.server(
+        "sh", "-c", f"nc.traditional -l -p {PORT} | sha256sum", port=PORT
+    )
+    st.shell(f"nc.traditional -q 0 127.0.0.1 {PORT} <data")
+    expect(first(server.line()), DIGEST, "what came")
+    server = st.server("nc.traditional", "-u", "-l", "-p", PORT + 1, udp=PORT + 1)
+    st.shell(f"echo datagram | nc.traditional -u -q 0 127.0.0.1 {PORT + 1}")
+    return server.line()
+
+
 PERL_SERVER = r"""
 use IO::Socket::INET; use IO::Select;
 my $l = IO::Socket::INET->new(Listen => 9, LocalAddr => "127.0.0.1:7000", ReuseAddr => 1) or die;

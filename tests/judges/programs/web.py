@@ -206,6 +206,40 @@ def haproxy(st):
     return [fetch_all(st, "", f"http://127.0.0.1:{port}") for port in (8001, 8002)]
 
 
+@case("apache2", "curl", moves=3 << 20)
+def apache(st):
+    """apache2: processes with threads, and each process's own listener"""
+    www = files(st)
+    conf = st.write(
+        "apache.conf",
+        "".join(
+            f"LoadModule {m}_module /usr/lib/apache2/modules/mod_{m}.so\n"
+            for m in ("mpm_event", "authz_core")
+        )
+        + f"ServerRoot {st.dir}\nPidFile {st.dir}/pid\nErrorLog {st.dir}/errors\n"
+        f"ServerName localhost\nListen 127.0.0.1:{HTTP}\nUser nobody\nGroup nogroup\n"
+        f"StartServers 2\nThreadsPerChild 8\nMaxRequestWorkers 32\nDocumentRoot {www}\n",
+    )
+    st.server("apache2", "-D", "FOREGROUND", "-f", conf, port=HTTP)
+    return fetch_all(st, "", URL)
+
+
+@case("siege", "nginx", moves=500 << 10)
+def siege(st):
+    """siege: 500 requests of ten users"""
+    nginx(st, 2)
+    out = st.client("siege", "-q", "-j", "-b", "-c10", "-r50", f"{URL}/small9")
+    return re.findall(r'"(transactions|availability|failed_transactions)":\s+([\d.]+)', out)
+
+
+@case("microsocks", "nginx", "curl", moves=3 << 20)
+def socks(st):
+    """microsocks between curl and nginx: SOCKS 5"""
+    nginx(st, 1)
+    st.server("microsocks", "-i", "127.0.0.1", "-p", "1080", port=1080)
+    return fetch_all(st, "-x socks5h://127.0.0.1:1080 --noproxy ''", URL)
+
+
 @case("tinyproxy", "nginx", "curl", moves=3 << 20)
 def tinyproxy(st):
     """tinyproxy between curl and nginx"""
