@@ -80,23 +80,21 @@ def iperf2(st):
     out = st.client("iperf", "-c", "127.0.0.1", "-p", PORT, "-n", "16M", "-R", "-f", "m")
     expect(bool(re.search(r" 16\.\d MBytes", out)), True, out[-400:])
     st.server("iperf", "-s", "-u", "-p", PORT + 1, udp=PORT + 1)
-    out = st.client(
-        "iperf",
-        "-c",
-        "127.0.0.1",
-        "-p",
-        PORT + 1,
-        "-u",
-        "-b",
-        "2M",
-        "-l",
-        "1000",
-        "-t",
-        "1",
-    )
-    lost = re.search(r"(\d+)/ *(\d+) +\((\S+?)%\)", out)
-    expect(bool(lost) and float(lost[3]) < 5, True, out[-400:])
+    command = f"iperf -c 127.0.0.1 -p {PORT + 1} -u -b 2M -l 1000 -t 1"
+    loses_little(st, command, r"\d+/ *\d+ +\((\S+?)%\)")
     return "sent"
+
+
+def loses_little(st, command, pattern):
+    """The pattern's group is how many percent were lost. A busy machine loses
+    some: it may be asked again."""
+    said = []
+    for _ in range(4):
+        said.append(st.client(*command.split()))
+        lost = re.search(pattern, said[-1])
+        if lost and float(lost[1]) < 5:
+            return
+    expect(said, "less than 5 % lost", command)
 
 
 @case("nuttcp", moves=32 << 20)
@@ -107,9 +105,8 @@ def nuttcp(st):
         out = st.client("nuttcp", *options, "-n32m", "127.0.0.1")
         expect("32.0000 MB" in out, True, out)
     for options in ((), ("-r",)):
-        out = st.client("nuttcp", *options, "-u", "-R2m", "-l1000", "-T1", "127.0.0.1")
-        lost = re.search(r"([\d.]+) %loss", out)
-        expect(bool(lost) and float(lost[1]) < 5, True, out)
+        command = f"nuttcp {' '.join(options)} -u -R2m -l1000 -T1 127.0.0.1"
+        loses_little(st, command, r"([\d.]+) %loss")
     return "sent"
 
 
