@@ -62,6 +62,28 @@ def exec_keeps():
 
 
 @test
+def exec_after_fork():
+    """A socket that was forked before it was connected goes on as a connection."""
+    become(
+        """
+        l = socket.create_server(("127.0.0.1", 0)); c = socket.socket()
+        if os.fork() == 0: os._exit(0)
+        os.wait(); c.connect(l.getsockname()); s = l.accept()[0]
+        s.sendall(b"for both")
+        if os.fork() == 0: print(c.recv(4), flush=True); os._exit(0)
+        print(os.wait()[1], flush=True)
+        c.set_inheritable(True); s.set_inheritable(True)
+        args = [sys.executable, "-c", HEIR, str(c.fileno()), str(s.fileno())]
+        os.execv(sys.executable, args)
+        """,
+        """
+        c, s = heir(1), heir(2); print(c.recv(4), c.getpeername() == s.getsockname())
+        c.sendall(b"up"); c.close(); print(s.recv(10), s.recv(10))
+        """,
+    )
+
+
+@test
 def exec_closes():
     """What is closed on exec ends for its peer, with every byte."""
     become(

@@ -486,6 +486,30 @@ os.wait()
             peer.close()
 
 
+@test
+def carried_connections():
+    """Who has a connection that came in asks about it, wherever it may connect."""
+    script = f"""
+import os, socket
+l = socket.create_server(("{PEER}", {PORT}))
+print("there", flush=True)
+s = l.accept()[0]
+if os.fork() == 0:
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    print(s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), flush=True)
+    os._exit(0)
+os.wait()
+"""
+    rules = ("allow listen tcp any", "allow accept tcp any")
+    with Ruled(policy("deny", *rules)) as far:
+        child = far.near(FARSOCK, "run", "/usr/bin/python3", "-c", script)
+        child.expect("there")
+        peer = far.net.connect(PORT)
+        check_equal(child.line(), "1")
+        child.end()
+        peer.close()
+
+
 # --- Names ---
 
 
