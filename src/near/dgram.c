@@ -329,27 +329,38 @@ static int send(struct far_link *l, uint32_t slot, struct dgram *d, bool wait,
 }
 
 // What far's kernel says of the destination and the control data, which it
-// looks at before pending errors and the payload. Nothing is sent.
-static int probe(struct far_link *l, uint32_t slot, const struct dgram *d) {
+// looks at before pending errors and the payload. Nothing is sent. A raw
+// socket's payload may be an IP header, which is looked at as well if it is
+// there.
+static int probe(struct far_link *l, uint32_t slot, const struct dgram *d,
+    bool missing) {
     const struct far_msghdr empty = {
         .name = d->m->name,
         .ctl = d->m->ctl,
         .ctl_len = d->m->ctl_len,
     };
+    struct fari_sock *s = &l->socks[slot];
     uint16_t route = d->flags & FAR_DGRAM_DONTROUTE;
-    bool raw = l->socks[slot].type == FAR_SOCK_RAW;
+    bool raw = s->type == FAR_SOCK_RAW;
     struct dgram p = {
-        .m = raw ? d->m : &empty,
-        .len = raw ? d->len : 0,
+        .m = raw && !missing ? d->m : &empty,
+        .len = raw && !missing ? d->len : 0,
         .flags = (uint16_t)(route | FAR_DGRAM_PROBE),
     };
     struct put_result r;
-    if (l->socks[slot].flags & FARI_GATHERS) {
+    if (s->flags & FARI_GATHERS) {
         return FAR_OK; // it would end what has begun
     }
     int err = send(l, slot, &p, false, FAR_NOWAIT, &r);
+    // An empty payload is too short a header, if it shall be one.
+    uint32_t least = s->family == FAR_AF_INET ? 20 : 40;
+    bool other = raw && missing && err == FAR_EINVAL && d->len >= least;
     // No room, or no answer yet: then it is not said of this one.
-    return err == FAR_EAGAIN || err > 0 ? FAR_OK : err;
+    if (err == FAR_EAGAIN || err > 0 || other) {
+        err = FAR_OK;
+    }
+    bool shut = missing && !raw && (s->flags & FARI_SHUT_WR);
+    return err == FAR_OK && shut ? FAR_EPIPE : err;
 }
 
 int32_t fari_dgram_send(struct far_link *l, uint32_t slot,
@@ -376,7 +387,7 @@ int32_t fari_dgram_send(struct far_link *l, uint32_t slot,
     struct put_result r;
     int err = send(l, slot, &d, wait, deadline_ns, &r);
     if (r.doubt || (err == FAR_EFAULT && r.ask)) {
-        int before = probe(l, slot, &d);
+        int before = probe(l, slot, &d, err == FAR_EFAULT);
         if (before != FAR_OK) {
             return before;
         }
