@@ -55,7 +55,7 @@ def passes(port, count, *words, skips=0):
 
 
 # file, what stands there, what stands there instead, the check that must fail
-BREAKS = [
+HOOKS = [
     ("template.c", "uint64_t t = board_ticks();", "uint64_t t = 0;", "the clock moves"),
     (
         "template.c",
@@ -139,6 +139,8 @@ BREAKS = [
         "(void)word, (void)value, now",
         "park() and unpark()",
     ),
+]
+MEMORY_AND_LINK = [
     (
         "cache.c",
         "board_drop_line(at);",
@@ -296,15 +298,13 @@ def qemu_passes():
         passes("qemu-ivshmem", TEMPLATE_CHECKS, "--program", image, skips=3)
 
 
-@test
-def each_fault_is_found():
-    """Each broken hook fails the check that names it, with a line of advice."""
+def each_is_found(breaks):
     if NONCOHERENT:
         skip("the board has caches of its own")
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(first_failure, BREAKS))
+        found = list(pool.map(first_failure, breaks))
     missed = 0
-    for (file, old, new, want), (got, lines) in zip(BREAKS, found):
+    for (file, old, new, want), (got, lines) in zip(breaks, found):
         if got not in want.split("|"):
             missed += 1
             diagnose(f"{file}: {old!r} -> {new!r}\n  fails {got!r}, not {want!r}")
@@ -312,6 +312,18 @@ def each_fault_is_found():
         else:
             check(any("look at: " in line for line in lines), "no advice:", lines)
     check_equal(missed, 0, "faults that were not found")
+
+
+@test
+def broken_hooks_are_found():
+    """A broken clock, sleep or wake fails the check that names it, with advice."""
+    each_is_found(HOOKS)
+
+
+@test
+def broken_memory_is_found():
+    """So does a broken CLEAN, INV, doorbell or link-up."""
+    each_is_found(MEMORY_AND_LINK)
 
 
 @test
