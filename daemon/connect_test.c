@@ -16,8 +16,8 @@ static int full_listener(int *queued) {
     };
     listen(listener, 0);
     *queued = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    connect(*queued, (struct sockaddr *)&to, sizeof to);
-    return listener;
+    int err = connect(*queued, (struct sockaddr *)&to, sizeof to);
+    return err == 0 ? listener : -1;
 }
 
 // Slot 0 is connecting, is connected, and then reset. What its second CONNECT
@@ -49,6 +49,9 @@ TEST(a_reset_after_the_connection_stood_is_the_next_calls) {
     rig_up(&rig, (struct rig_options){0});
     CHECK_EQ(connect_and_reset(FAR_CONNECT_WAITS), FAR_OK);
     CHECK_EQ(far_load(&rig.socks[0].far->err) & 0xffffu, -FAR_ECONNRESET);
+    // The state says which error it speaks of.
+    CHECK_EQ(far_load(&rig.socks[0].far->state) >> FAR_ST_ERR_SHIFT,
+        far_load(&rig.socks[0].far->err) >> 16);
     rig_down(&rig);
 }
 

@@ -91,6 +91,11 @@ static bool tx_is_idle(const struct sock *s) {
     return tx_used(s) == 0 || s->tx_part_seen;
 }
 
+// In one word, so that near's poll sees a reset and its error at once.
+static uint32_t state_word(const struct sock *s) {
+    return (s->err & 0xffff0000u) | s->state;
+}
+
 static void store_line(struct sock *s) {
     struct far_far_line *line = far_line(s);
     // Bytes before the indexes that announce them, indexes before the state
@@ -118,7 +123,7 @@ static void store_line(struct sock *s) {
         far_store(&line->err, s->err);
         far_store(&line->verdict, s->verdict);
         FAR_WMB(FAR_AT_FAR_STATE);
-        far_store(&line->state, s->state);
+        far_store(&line->state, state_word(s));
     }
     FAR_CLEAN(FAR_AT_FAR_LINE, line, sizeof *line);
 }
@@ -506,7 +511,7 @@ static void publish_closed(struct sock *s) {
     s->state |= FAR_ST_CLOSED;
     // After this near may use slot and rings again: our reads are over.
     FAR_RMB(FAR_AT_CLOSED_LAST);
-    far_store(&line->state, s->state);
+    far_store(&line->state, state_word(s));
     FAR_CLEAN(FAR_AT_CLOSED, line, sizeof *line);
     link_kick(s->link, s->slot);
 }

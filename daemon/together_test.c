@@ -334,8 +334,34 @@ TEST(every_kind_of_traffic_from_many_threads) {
     CHECK_EQ(wrong, 0);
 }
 
+// Far stores the error, and then the state that says that it is over: what near
+// sees between the two is as before.
+TEST(poll_shows_a_resets_error_and_its_hang_up_at_once) {
+    struct pair p;
+    link_up(0);
+    connect_pair(&p);
+    struct far_far_line *lines = rig_line(&rig, rig.layout.far_socks);
+    const uint32_t all = FAR_POLLIN | FAR_POLLOUT | FAR_POLLRDHUP;
+    struct far_pollfd f[2] = {{p.a, all, 0}, {p.b, all, 0}};
+    CHECK_EQ(far_poll(l, f, 2, FAR_NOWAIT), 2);
+    CHECK_EQ(f[0].revents | f[1].revents, FAR_POLLOUT);
+    for (uint32_t i = 0; i < rig.layout.sockets; i++) {
+        far_store(&lines[i].err, 1u << 16 | (uint32_t)-FAR_ECONNRESET);
+    }
+    CHECK_EQ(far_poll(l, f, 2, FAR_NOWAIT), 2);
+    CHECK_EQ(f[0].revents | f[1].revents, FAR_POLLOUT);
+    for (uint32_t i = 0; i < rig.layout.sockets; i++) {
+        far_store(&lines[i].state, FAR_ST_CONNECTED | FAR_ST_HUP |
+                                       FAR_ST_DRAINED | 1u << FAR_ST_ERR_SHIFT);
+    }
+    CHECK_EQ(far_poll(l, f, 2, FAR_NOWAIT), 2);
+    CHECK_EQ(f[0].revents & f[1].revents, all | FAR_POLLERR | FAR_POLLHUP);
+    link_over();
+}
+
 int main(void) {
     static const struct test_case cases[] = {
+        CASE(poll_shows_a_resets_error_and_its_hang_up_at_once),
         {"every_kind_of_traffic_from_many_threads",
             every_kind_of_traffic_from_many_threads},
     };

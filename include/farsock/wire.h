@@ -169,6 +169,9 @@ enum far_state {
     FAR_ST_DATA = 0x1000,
 };
 
+// Above the bits: the sequence of the error that is in the line by then.
+#define FAR_ST_ERR_SHIFT 16u
+
 #define FAR_MARKS 4u // urgent marks that far's line remembers
 
 struct far_far_line {

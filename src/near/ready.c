@@ -58,8 +58,11 @@ static uint32_t bits_of(struct far_link *l, uint32_t slot) {
                                                : dgram_bits(l, slot, state);
     bits |= (state & FAR_ST_PRI) || s->urg_state == FARI_URG_VALID ? FAR_POLLPRI
                                                                    : 0;
-    bool failed =
-        fari_peek_error(l, slot) != FAR_OK || (state & FAR_ST_ERRQUEUE);
+    // An error that the state does not yet know of is not shown without what
+    // the state will say beside it.
+    bool known = state >> FAR_ST_ERR_SHIFT != s->err_seen;
+    bool failed = (known && fari_peek_error(l, slot) != FAR_OK) ||
+                  (state & FAR_ST_ERRQUEUE);
     // A listener keeps to itself what it had from an earlier connection.
     if (failed && !(state & FAR_ST_LISTENING)) {
         bits |= FAR_POLLERR;
