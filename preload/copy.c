@@ -111,6 +111,7 @@ static bool wait_room(struct psock *s, bool now) {
     int n = far_poll(s->link->near, &p, 1, send_until(s, now));
     if (n == 0) {
         atomic_fetch_add(&s->full, 1);
+        psock_mark(s);
         n = FAR_EAGAIN;
     }
     return far_done(n) >= 0;

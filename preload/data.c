@@ -22,15 +22,23 @@ static ssize_t sent(struct psock *s, ssize_t n, size_t len, int flags) {
     if (n == FAR_EPIPE && s->type == SOCK_STREAM && !(flags & MSG_NOSIGNAL)) {
         pthread_kill(pthread_self(), SIGPIPE);
     }
-    if (n == FAR_EAGAIN || (n >= 0 && (size_t)n < len)) {
+    bool full = n == FAR_EAGAIN || (n >= 0 && (size_t)n < len);
+    if (full) {
         atomic_fetch_add(&s->full, 1);
+    }
+    if (full || s->type != SOCK_STREAM) {
+        psock_mark(s);
     }
     return far_done_long(n);
 }
 
 static ssize_t got(struct psock *s, ssize_t n, size_t len) {
-    if (n == FAR_EAGAIN || (n >= 0 && (size_t)n < len)) {
+    bool dry = n == FAR_EAGAIN || (n >= 0 && (size_t)n < len);
+    if (dry) {
         atomic_fetch_add(&s->dry, 1);
+    }
+    if (dry || s->type != SOCK_STREAM) {
+        psock_mark(s);
     }
     // A stream ends; who serves datagrams asks for the next.
     if (n <= 0 && s->type != SOCK_STREAM && !far_link_is_up(s->link->near)) {

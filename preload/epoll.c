@@ -1,6 +1,6 @@
 // epoll over far and other descriptors.
 // SPDX-License-Identifier: MIT
-#include "preload/preload.h"
+#include "preload/epoll.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -11,38 +11,21 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-// The kernel's instance keeps what is not far. The far sockets are in a list
-// beside it; a wait looks at them, then sleeps at both.
+// The kernel's instance keeps what is not far. The far sockets are in lists
+// beside it (watch.c); a wait looks at those that are to be looked at, then
+// sleeps at both.
 
 #define EVENTS_MAX (INT_MAX / (int)sizeof(struct epoll_event)) // of one wait
+
+// A socket that showed nothing for so many waits that did not sleep is armed
+// all the same. Sooner would have far ring for what is found without that.
+#define IDLE 8u
 
 #define ALWAYS     (FAR_POLLERR | FAR_POLLHUP)
 #define READ_BITS  (EPOLLIN | EPOLLRDNORM)
 #define WRITE_BITS (EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND)
 // A one-shot entry that fired keeps these.
 #define MODE_BITS (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE)
-
-struct entry {
-    struct psock *sock;
-    int fd; // as it was added
-    uint32_t events;
-    epoll_data_t data;
-    // What an edge-triggered one has told, and when.
-    uint32_t told, mark, dry, full;
-};
-
-struct ep {
-    pthread_mutex_t lock;
-    struct ep *next;            // of all
-    _Atomic int refs;           // descriptors
-    _Atomic int count;          // entries
-    _Atomic int natives;        // were added to the kernel's
-    _Atomic int kernel_waiters; // sleep in the kernel's epoll_wait
-    _Atomic int far_waiters;
-    int poke; // descriptor that wakes those in the kernel's, -1: none
-    int room, start;
-    struct entry *entries;
-};
 
 static struct ep *_Atomic eps[FD_MAX];
 static _Atomic int eps_top;
@@ -73,6 +56,7 @@ static struct ep *ep_make(int fd) {
             pthread_mutex_init(&e->lock, NULL);
             e->refs = 1;
             e->poke = -1;
+            e->listed_end = &e->listed;
             e->next = all;
             all = e;
             note_top(fd);
@@ -90,50 +74,41 @@ bool epoll_has_far(int epfd) {
 
 // --- The list ---
 
-static struct entry *find(struct ep *e, int fd, const struct psock *s) {
-    for (int i = 0; i < e->count; i++) {
-        if (e->entries[i].fd == fd && e->entries[i].sock == s) {
-            return &e->entries[i];
-        }
-    }
-    return NULL;
-}
-
-static void remove_at(struct ep *e, int i) {
-    e->count--;
-    e->entries[i] = e->entries[e->count];
-}
-
 void epoll_forget_sock(struct psock *s) {
-    for (struct ep *e = all; e; e = e->next) {
+    watch_lock();
+    while (s->entries) {
+        struct ep *e = s->entries->ep;
         pthread_mutex_lock(&e->lock);
-        for (int i = e->count - 1; i >= 0; i--) {
-            if (e->entries[i].sock == s) {
-                remove_at(e, i);
-            }
-        }
+        watch_remove(s->entries);
         pthread_mutex_unlock(&e->lock);
+    }
+    watch_unlock();
+}
+
+static void to_kernel(struct ep *e, int epfd, const struct psock *s) {
+    struct entry *next;
+    for (struct entry *it = s->entries; it; it = next) {
+        struct epoll_event ev = {.events = it->events, .data = it->data};
+        next = it->of_sock;
+        if (it->ep == e) {
+            real()->epoll_ctl(epfd, EPOLL_CTL_ADD, it->fd, &ev);
+            e->natives++;
+            watch_remove(it);
+        }
     }
 }
 
 void epoll_to_kernel(struct psock *s) {
-    for (int epfd = 0; epfd < eps_top; epfd++) {
+    watch_lock();
+    for (int epfd = 0; s->entries && epfd < eps_top; epfd++) {
         struct ep *e = ep_at(epfd);
-        if (!e) {
-            continue;
+        if (e) {
+            pthread_mutex_lock(&e->lock);
+            to_kernel(e, epfd, s);
+            pthread_mutex_unlock(&e->lock);
         }
-        pthread_mutex_lock(&e->lock);
-        for (int i = e->count - 1; i >= 0; i--) {
-            const struct entry *it = &e->entries[i];
-            struct epoll_event ev = {.events = it->events, .data = it->data};
-            if (it->sock == s) {
-                real()->epoll_ctl(epfd, EPOLL_CTL_ADD, it->fd, &ev);
-                e->natives++;
-                remove_at(e, i);
-            }
-        }
-        pthread_mutex_unlock(&e->lock);
     }
+    watch_unlock();
 }
 
 static void ep_free(struct ep *e) {
@@ -148,7 +123,13 @@ static void ep_free(struct ep *e) {
         guard_remove(e->poke);
         real()->close(e->poke);
     }
-    free(e->entries);
+    watch_lock();
+    pthread_mutex_lock(&e->lock);
+    while (e->entries) {
+        watch_remove(e->entries);
+    }
+    pthread_mutex_unlock(&e->lock);
+    watch_unlock();
     free(e);
 }
 
@@ -181,20 +162,6 @@ void epoll_dup(int fd, int copy) {
     }
 }
 
-static bool make_room(struct ep *e) {
-    if (e->count < e->room) {
-        return true;
-    }
-    int room = e->room ? 2 * e->room : 16;
-    struct entry *more = realloc(e->entries, (size_t)room * sizeof *more);
-    if (!more) {
-        return false;
-    }
-    e->entries = more;
-    e->room = room;
-    return true;
-}
-
 // Those who sleep in the kernel's wait know nothing of far sockets: the first
 // one of these makes them come back.
 static void poke_kernel_waiters(struct ep *e, int epfd) {
@@ -210,19 +177,15 @@ static void poke_kernel_waiters(struct ep *e, int epfd) {
 
 static int add(struct ep *e, int epfd, int fd, struct psock *s,
     const struct epoll_event *ev) {
-    if (find(e, fd, s)) {
+    if (watch_find(e, fd, s)) {
         return EEXIST;
     }
-    if (!make_room(e)) {
+    struct entry *it = watch_add(e, fd, s);
+    if (!it) {
         return ENOMEM;
     }
-    e->entries[e->count] = (struct entry){
-        .sock = s,
-        .fd = fd,
-        .events = ev->events | ALWAYS,
-        .data = ev->data,
-    };
-    e->count++;
+    it->events = ev->events | ALWAYS;
+    it->data = ev->data;
     poke_kernel_waiters(e, epfd);
     return 0;
 }
@@ -232,17 +195,18 @@ static int change(struct ep *e, int epfd, int op, int fd, struct psock *s,
     if (op == EPOLL_CTL_ADD) {
         return add(e, epfd, fd, s, ev);
     }
-    struct entry *it = find(e, fd, s);
+    struct entry *it = watch_find(e, fd, s);
     if (!it) {
         return ENOENT;
     }
     if (op == EPOLL_CTL_DEL) {
-        remove_at(e, (int)(it - e->entries));
+        watch_remove(it);
         return 0;
     }
     it->events = ev->events | ALWAYS;
     it->data = ev->data;
     it->told = it->mark = 0; // what is ready now is an edge
+    watch_list(it);
     return 0;
 }
 
@@ -262,10 +226,12 @@ static int ctl_far(int epfd, int op, int fd, struct psock *s,
         errno = !e ? ENOMEM : EINVAL;
         return -1;
     }
+    watch_lock();
     pthread_mutex_lock(&e->lock);
     int err = change(e, epfd, op, fd, s, ev);
     bool waited = e->far_waiters > 0;
     pthread_mutex_unlock(&e->lock);
+    watch_unlock();
     if (err) {
         errno = err;
         return -1;
@@ -368,30 +334,32 @@ static uint32_t to_epoll(const struct entry *it, uint32_t bits) {
     return out;
 }
 
-// Sockets that a fork left us become our own before the list is looked at.
-static void use_inherited(struct ep *e) {
-    for (int i = 0; i < e->count; i++) {
-        struct psock *s = e->entries[i].sock;
-        if (s->kind == PSOCK_INHERITED) {
-            psock_use(s);
-        }
-    }
+// The next to be looked at, whose turn is over by that.
+static struct entry *next_listed(struct ep *e) {
+    struct entry *it = e->listed;
+    watch_unlist(it);
+    return it;
 }
 
-// Far sockets that are ready: how many, at most max; -1 with EFAULT.
+// Far sockets that are ready: how many, at most max; -1 with EFAULT. What is
+// ready, and what is not armed, stays listed, behind the others.
 static int collect(struct ep *e, struct epoll_event *out, int max, bool arm) {
     int n = 0;
+    watch_sort(e);
     pthread_mutex_lock(&e->lock);
-    use_inherited(e);
-    int count = e->count;
-    for (int k = 0; k < count && n < max; k++) {
-        struct entry *it = &e->entries[(e->start + k) % count];
+    for (int left = e->listed_count; left > 0 && n < max; left--) {
+        struct entry *it = next_listed(e);
         struct entry before = *it;
-        uint32_t bits = look(it, arm && n == 0, true);
+        bool armed = (arm && n == 0) || it->idle >= IDLE;
+        uint32_t bits = look(it, armed, true);
         uint32_t events = to_epoll(it, bits);
         struct epoll_event ev = {.events = events, .data = it->data};
         if (events && user_copy(&out[n], &ev, sizeof ev) < 0) {
-            *it = before; // not told
+            it->told = before.told; // not told
+            it->mark = before.mark;
+            it->dry = before.dry;
+            it->full = before.full;
+            watch_list(it);
             n = n > 0 ? n : -1;
             break;
         }
@@ -401,9 +369,11 @@ static int collect(struct ep *e, struct epoll_event *out, int max, bool arm) {
                 it->events &= MODE_BITS;
             }
         }
+        it->idle = bits || armed ? 0 : it->idle + 1;
+        if (bits || (!armed && !is_off(it))) {
+            watch_list(it);
+        }
     }
-    // Where max cuts it, the others come first next time.
-    e->start = count ? (e->start + (n == max ? n : 0)) % count : 0;
     pthread_mutex_unlock(&e->lock);
     return n;
 }
@@ -411,13 +381,36 @@ static int collect(struct ep *e, struct epoll_event *out, int max, bool arm) {
 bool epoll_far_ready(int epfd, bool arm) {
     struct ep *e = ep_at(epfd);
     bool some = false;
+    watch_sort(e);
     pthread_mutex_lock(&e->lock);
-    use_inherited(e);
-    for (int i = 0; i < e->count && !some; i++) {
-        some = look(&e->entries[i], arm, false) != 0;
+    for (int left = e->listed_count; left > 0 && !some; left--) {
+        struct entry *it = next_listed(e);
+        some = look(it, arm, false) != 0;
+        if (some || (!arm && !is_off(it))) {
+            watch_list(it);
+        }
     }
     pthread_mutex_unlock(&e->lock);
     return some;
+}
+
+// --- Forks: no lock of ours is another thread's in the child ---
+
+void epoll_before_fork(void) {
+    watch_lock();
+    for (struct ep *e = all; e; e = e->next) {
+        pthread_mutex_lock(&e->lock);
+    }
+}
+
+void epoll_after_fork(bool child) {
+    for (struct ep *e = all; e; e = e->next) {
+        pthread_mutex_unlock(&e->lock);
+    }
+    if (child) {
+        watch_after_fork(all);
+    }
+    watch_unlock();
 }
 
 // --- Waiting ---

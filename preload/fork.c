@@ -194,9 +194,11 @@ static void before_fork(void) {
     sharing_lock();
     share_all(every);
     table_lock();
+    epoll_before_fork();
 }
 
 static void in_parent(void) {
+    epoll_after_fork(false);
     table_unlock();
     pthread_mutex_unlock(&sharing);
 }
@@ -204,6 +206,7 @@ static void in_parent(void) {
 // The link is the parent's: what is in its memory must not be touched.
 static void in_child(void) {
     table_inherit();
+    epoll_after_fork(true);
     table_unlock();
     pthread_mutex_unlock(&sharing);
     link_forget_after_fork();
@@ -241,7 +244,9 @@ static int adopt(struct psock *s) {
     if (handle >= 0) {
         s->link = l;
         s->handle = handle;
+        psock_in_slot(s);
         atomic_store(&s->kind, PSOCK_FAR);
+        psock_mark(s);
     }
     return handle == FAR_ENOENT ? FAR_ENETDOWN : handle;
 }

@@ -83,6 +83,14 @@ void call_wake(void) {
     }
 }
 
+static void told(void *arg, uint32_t slot) {
+    const struct plink *l = arg;
+    struct psock *s = atomic_load(&l->by_slot[slot % SLOTS_MAX]);
+    if (s) {
+        psock_mark(s);
+    }
+}
+
 static void guard_link(struct far_posix *p) {
     int fds[8];
     int n = far_posix_fds(p, fds, 8);
@@ -114,6 +122,7 @@ static uint32_t sockets_wished(void) {
 }
 
 static struct plink *open_link(void) {
+    struct plink *l = calloc(1, sizeof *l);
     struct far_posix_options o = {
         .path = link_path[0] ? link_path : NULL,
         .wait_s = -1,
@@ -121,14 +130,20 @@ static struct plink *open_link(void) {
         .first_fd = guard_floor(),
         .interrupted = interrupted,
         .moved = moved,
+        .told = told,
+        .arg = l,
     };
-    struct plink *l = calloc(1, sizeof *l);
-    if (!l) {
+    if (l) {
+        l->by_slot = calloc(SLOTS_MAX, sizeof *l->by_slot);
+    }
+    if (!l || !l->by_slot) {
+        free(l);
         errno = ENOMEM;
         return NULL;
     }
     int err = far_posix_open(&l->posix, &o);
     if (err != FAR_OK) {
+        free(l->by_slot);
         free(l);
         far_done(err == FAR_EINTR ? FAR_EINTR : FAR_ENETDOWN);
         return NULL;
@@ -142,6 +157,18 @@ struct plink *link_if_open(void) {
     return atomic_load_explicit(&current, memory_order_acquire);
 }
 
+// The last link that was found dead. Another one is current only after that.
+uint32_t link_deaths(void) {
+    static struct plink *_Atomic dead;
+    static _Atomic uint32_t deaths;
+    struct plink *l = link_if_open();
+    if (l && !far_link_is_up(l->near) && dead != l) {
+        deaths++; // perhaps twice, which does no harm; too late would
+        dead = l;
+    }
+    return deaths;
+}
+
 struct plink *link_get(void) {
     struct plink *l = link_if_open();
     if (l && far_link_is_up(l->near)) {
@@ -151,6 +178,7 @@ struct plink *link_get(void) {
     l = link_if_open();
     if (!l || !far_link_is_up(l->near)) {
         // Sockets of a link that died keep it; new ones get a new one.
+        link_deaths();
         l = open_link();
         if (l) {
             atomic_store_explicit(&current, l, memory_order_release);

@@ -138,6 +138,7 @@ EXPORT int setsockopt(int fd, int level, int opt, const void *val,
     if (err >= 0) {
         note(s, level, opt, room);
     }
+    psock_mark(s);
     int r = far_done(err < 0 ? err : 0);
     return now_carried(fd, r) ? setsockopt(fd, level, opt, val, len) : r;
 }

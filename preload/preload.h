@@ -26,6 +26,7 @@
 struct plink {
     struct far_posix *posix;
     struct far_link *near;
+    struct psock *_Atomic *by_slot; // of far_slot(), the last that was there
 };
 
 enum psock_kind {
@@ -52,6 +53,10 @@ struct psock {
     // is an edge (EPOLLET).
     _Atomic uint32_t dry, full;
     struct psock *next_free;
+    // In epoll instances (watch.c). These outlive the socket.
+    _Atomic bool watched, marked;
+    struct psock *next_marked;
+    struct entry *entries;
 };
 
 // The far socket of a descriptor, or NULL: it is none.
@@ -67,6 +72,9 @@ static inline struct psock *psock_at(int fd) {
 void table_lock(void);
 void table_unlock(void);
 
+#define SLOTS_MAX 0x10000u
+// The socket is its link's in this slot.
+void psock_in_slot(struct psock *s);
 struct psock *psock_new(struct plink *link, int handle, int family, int type,
     int proto);
 void table_set(int fd, struct psock *s); // takes a reference
@@ -104,6 +112,8 @@ extern _Thread_local struct signals_run fari_signals
 struct plink *link_get(void);
 struct plink *link_if_open(void);
 void link_forget_after_fork(void);
+// How many links were found dead: all that their sockets show has changed.
+uint32_t link_deaths(void);
 
 // The result of a far call as a system call's: -1 with errno.
 int far_done(int r);
@@ -205,6 +215,12 @@ uint64_t deadline_of_timespec(const struct timespec *t);
 bool epoll_has_far(int epfd);
 // Whether epoll_wait() would find a far socket ready; arms them if arm.
 bool epoll_far_ready(int epfd, bool arm);
+// Something may have changed at the socket: far told so, or a call of ours did
+// it. After the change.
+void psock_mark(struct psock *s);
+// Around a fork, under the table's lock.
+void epoll_before_fork(void);
+void epoll_after_fork(bool child);
 void epoll_forget_sock(struct psock *s); // under the table's lock
 void epoll_forget_fd(int fd);            // an epoll descriptor is closed
 void epoll_forget_range(int from, int to);

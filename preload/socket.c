@@ -78,6 +78,7 @@ static int accept_far(struct psock *s, struct sockaddr *sa, socklen_t *len,
     int handle = far_accept(s->link->near, s->handle, &peer, wait_of(s, false));
     if (handle < 0) {
         atomic_fetch_add(&s->dry, handle == FAR_EAGAIN);
+        psock_mark(s);
         far_done(handle);
         return drop_token(token, errno);
     }
@@ -178,6 +179,7 @@ static int connect_far(struct psock *s, __CONST_SOCKADDR_ARG addr,
     if (err == FAR_EINPROGRESS) {
         atomic_fetch_add(&s->full, 1); // its end is an edge
     }
+    psock_mark(s);
     return far_done(err);
 }
 
@@ -201,7 +203,9 @@ EXPORT int listen(int fd, int backlog) {
         return -1;
     }
     call_begin(true);
-    return far_done(far_listen(s->link->near, s->handle, backlog));
+    int err = far_listen(s->link->near, s->handle, backlog);
+    psock_mark(s);
+    return far_done(err);
 }
 
 EXPORT int shutdown(int fd, int how) {
@@ -214,6 +218,7 @@ EXPORT int shutdown(int fd, int how) {
     }
     call_begin(true);
     int r = far_done(far_shutdown(s->link->near, s->handle, how));
+    psock_mark(s);
     return now_carried(fd, r) ? real()->shutdown(fd, how) : r;
 }
 

@@ -30,6 +30,10 @@ void table_unlock(void) {
 
 // --- Sockets ---
 
+void psock_in_slot(struct psock *s) {
+    atomic_store(&s->link->by_slot[far_slot(s->handle)], s);
+}
+
 struct psock *psock_new(struct plink *link, int handle, int family, int type,
     int proto) {
     table_lock();
@@ -55,6 +59,9 @@ struct psock *psock_new(struct plink *link, int handle, int family, int type,
     s->goal = (struct far_addr){0};
     s->refs = 0;
     s->kind = PSOCK_FAR;
+    if (link) { // else it is yet to be adopted
+        psock_in_slot(s);
+    }
     return s;
 }
 

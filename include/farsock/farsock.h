@@ -253,6 +253,17 @@ int far_adopt(struct far_link *l, uint32_t family, uint32_t type,
 // cost: loads; no message
 uint32_t far_ready(struct far_link *l, int sock, uint32_t events, bool arm);
 
+// The slot of a socket, by which far_port.told names it.
+static inline uint32_t far_slot(int sock) {
+    return (uint32_t)sock & 0xffffu;
+}
+
+// Takes what far has told so far, without sleeping: far_port.told is called for
+// it. A socket that was armed, has shown nothing, and of which nothing is told,
+// need not be looked at again. An own call may change it, too.
+// cost: a lock and a load, where there is nothing
+void far_link_take(struct far_link *l);
+
 // How many KICKs were taken on this link (any thread's); wraps. A caller that
 // will far_link_wait() samples it before it asks and arms its first socket.
 uint32_t far_link_events(struct far_link *l);

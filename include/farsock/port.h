@@ -51,6 +51,11 @@ struct far_port {
     // on after ends it, with what it has (signal(7)). NULL: there are none.
     void (*moved)(void *ctx);
 
+    // [T] Far told something about the socket in this slot (far_slot()): who
+    // keeps a list of sockets to look at adds it. Called under the link's lock:
+    // no call of the library, no sleep. NULL: nobody does.
+    void (*told)(void *ctx, uint32_t slot);
+
     // Not 0: doorbells may get lost, both ways. While somebody waits, the
     // library looks that often by itself, and counts what it found so.
     uint32_t rescue_ms;

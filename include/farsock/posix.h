@@ -66,8 +66,9 @@ struct far_posix_options {
     // For tests, and for who does not trust that a death is always told: as if
     // doorbells could get lost, and as if no kernel reported a death.
     bool rescue, beat;
-    bool (*interrupted)(void *arg); // as far_port.interrupted
-    void (*moved)(void *arg);       // as far_port.moved
+    bool (*interrupted)(void *arg);         // as far_port.interrupted
+    void (*moved)(void *arg);               // as far_port.moved
+    void (*told)(void *arg, uint32_t slot); // as far_port.told
     void *arg;
 };
 

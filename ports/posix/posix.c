@@ -34,6 +34,7 @@ struct far_posix {
     struct far_posix_beat *beat; // NULL: the kernel reports deaths
     bool (*interrupted)(void *arg);
     void (*moved)(void *arg);
+    void (*told)(void *arg, uint32_t slot);
     void *arg;
 };
 
@@ -134,6 +135,13 @@ static void moved(void *ctx) {
     }
 }
 
+static void told(void *ctx, uint32_t slot) {
+    const struct far_posix *p = ctx;
+    if (p->told) {
+        p->told(p->arg, slot);
+    }
+}
+
 static const struct far_port posix_port = {
     .now_ns = now_ns,
     .notify = notify,
@@ -143,6 +151,7 @@ static const struct far_port posix_port = {
     .unpark = unpark,
     .interrupted = interrupted,
     .moved = moved,
+    .told = told,
     .copy = far_guard_port_copy,
 };
 
@@ -156,6 +165,7 @@ static const struct far_port unreliable_port = {
     .unpark = unpark,
     .interrupted = interrupted,
     .moved = moved,
+    .told = told,
     .copy = far_guard_port_copy,
     .rescue_ms = FAR_RESCUE_MS,
 };
@@ -324,6 +334,7 @@ static int try_path(const char *path, struct attempt *a,
     p->first_fd = a->o->first_fd;
     p->interrupted = a->o->interrupted;
     p->moved = a->o->moved;
+    p->told = a->o->told;
     p->arg = a->o->arg;
     int fds[3];
     int err = far_posix_dial(path, &p->conn);

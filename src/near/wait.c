@@ -68,6 +68,10 @@ static bool drain(struct far_link *l) {
            (got = far_msg_get(&l->evt, &m, buf)) > 0) {
         some = true;
         if (m.op == FAR_OP_KICKED && m.sock < l->lay.sockets) {
+            if (l->port->told) {
+                // Before it counts: who has not seen it will not sleep.
+                l->port->told(l->ctx, m.sock);
+            }
             atomic_fetch_add(&l->events, 1u);
             fari_slot_kicked(l, m.sock);
         } else if (m.op == FAR_OP_REPLY) {
@@ -404,6 +408,14 @@ void fari_glance(struct far_link *l) {
         if (err == FAR_ELINKDOWN || atomic_load(&l->silent)) {
             link_broken(l);
         }
+    }
+    fari_unlock(l, &l->lock);
+}
+
+void far_link_take(struct far_link *l) {
+    fari_lock(l, &l->lock);
+    if (!fari_is_down(l) && far_msg_is_there(&l->evt)) {
+        drain(l);
     }
     fari_unlock(l, &l->lock);
 }
