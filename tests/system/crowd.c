@@ -63,7 +63,7 @@ static void exchange(int epfd, int s) {
 int main(int argc, char **argv) {
     struct sockaddr_in at;
     struct rlimit many = {8192, 8192};
-    int quiet = argc > 1 ? atoi(argv[1]) : 10;
+    int quiet = argc > 1 ? (int)strtol(argv[1], NULL, 0) : 10;
     setrlimit(RLIMIT_NOFILE, &many);
     int epfd = epoll_create1(0);
     for (int i = 0; i < quiet; i++) {
