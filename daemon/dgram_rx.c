@@ -103,6 +103,16 @@ static uint32_t ctl_gap(const struct sock *s) {
     return s->wants_ctl ? RX_CTL : 0;
 }
 
+// The kernel wrote n bytes behind the gap: they become a record.
+static void put_record(struct sock *s, uint32_t n, struct incoming *in) {
+    uint32_t head = RX_HEAD + ctl_gap(s);
+    far_ring_clean(FAR_AT_FAR_DGRAM_RECV, s->rx, s->rx_size, s->rx_head + head,
+        n);
+    pad_ctl(in, ctl_gap(s));
+    put_head(s, n, in);
+    s->rx_head += FAR_ALIGN8(n);
+}
+
 // Receives into the ring, which has room for len bytes of payload.
 static uint32_t recv_to_ring(struct sock *s, uint32_t len) {
     struct iovec iov[2];
@@ -114,11 +124,7 @@ static uint32_t recv_to_ring(struct sock *s, uint32_t len) {
         recv_failed(s, n);
         return 0;
     }
-    far_ring_clean(FAR_AT_FAR_DGRAM_RECV, s->rx, s->rx_size, s->rx_head + head,
-        (uint32_t)n);
-    pad_ctl(&in, ctl_gap(s));
-    put_head(s, (uint32_t)n, &in);
-    s->rx_head += FAR_ALIGN8((uint32_t)n);
+    put_record(s, (uint32_t)n, &in);
     return head + (uint32_t)n;
 }
 
@@ -229,12 +235,8 @@ int32_t dgram_copy(struct sock *s, uint32_t room) {
         return s->rx_ready ? FAR_OK : FAR_EAGAIN;
     }
     n = (uint32_t)len < n ? (uint32_t)len : n;
-    far_ring_clean(FAR_AT_FAR_DGRAM_RECV, s->rx, s->rx_size, s->rx_head + head,
-        n);
-    pad_ctl(&in, ctl_gap(s));
     in.flags |= FAR_DGRAM_COPY;
-    put_head(s, n, &in);
-    s->rx_head += FAR_ALIGN8(n);
+    put_record(s, n, &in);
     return (int32_t)len;
 }
 
