@@ -110,8 +110,8 @@ class Options:
                 s.mate.small = True
         if known in ("SO_TIMESTAMP", "SO_TIMESTAMPNS"):
             s.stamped = True
-        if known in ("SO_BINDTODEVICE", "SO_BINDTOIFINDEX") and s.state == "connected":
-            s.state = "half"  # what is sent to it may be answered by a reset
+        if known in ("SO_BINDTODEVICE", "SO_BINDTOIFINDEX") and s.mate and s.kind == STREAM:
+            return  # what either side's kernel sends next is answered by a reset
         if known in ASKS_FOR_CTL and s.kind != STREAM:
             self.empty(s)  # on what has come it has no effect
         self.add(f"setopt {s.name} {level} {option} {self.cut(data)}")

@@ -291,7 +291,7 @@ class Generator(Sockets, Options, Waits, Messages, Addresses, Descriptors):
         # Raw sockets need privileges; 10 is AF_PACKET's.
         kind = self.r.choice((1, 2, 1, 2, 0, 4, 5, 6, 11, 15, 16, 77, 300, -1))
         proto = self.r.choice((0, 0, 0, 6, 17, 1, 58, 255, 256, -1, 262))
-        if family in (INET, INET6) and kind in (1, 2):
+        if family in (INET, INET6) and kind in (1, 2) and proto != 262:
             s = self.new(False, family, kind)
             good = proto in (0, 6 if kind == STREAM else 17)
             s.state = "new" if good else "closed"

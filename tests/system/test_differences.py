@@ -50,6 +50,18 @@ def peek_beyond_the_ring():
 
 
 @test
+def nothing_of_an_unconnected_mptcp():
+    """recv() of no bytes says ENOTCONN of MPTCP as of TCP, which natively it does not."""
+    with Far() as far:
+        sh = far.shell()
+        if sh.ask("socket m 2 1 262") != "0":
+            skip("this kernel has no MPTCP")
+        wants(sh, "recv m 0 dontwait", "ENOTCONN")
+        sh("socket t 2 1 6")
+        wants(sh, "recv t 0 dontwait", "ENOTCONN")
+
+
+@test
 def control_data_of_earlier_datagrams():
     """An option that asks for control data has no effect on what had arrived."""
     with Far() as far:

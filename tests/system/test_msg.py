@@ -116,6 +116,7 @@ def control_that_lies(w, sh):
     to = f"to 127.0.0.1 {PORT}"
     for length in (0, 15, 16, 19, 20, 24, 25, 1000):
         sh(f"sendmsg s hello {to} lie {length} ctl {IP} {IP_TTL} 4 77")
+        sh(f"poll r {IN} 100")
         sh("recvmsg r 10 nowait")
     peer = connected(w, sh)
     sh(f"sendmsg c hello lie 25 ctl {IP} {IP_TTL} 4 77")
