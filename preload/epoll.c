@@ -78,9 +78,9 @@ void epoll_forget_sock(struct psock *s) {
     watch_lock();
     while (s->entries) {
         struct ep *e = s->entries->ep;
-        pthread_mutex_lock(&e->lock);
+        own_lock(&e->lock);
         watch_remove(s->entries);
-        pthread_mutex_unlock(&e->lock);
+        own_unlock(&e->lock);
     }
     watch_unlock();
 }
@@ -103,9 +103,9 @@ void epoll_to_kernel(struct psock *s) {
     for (int epfd = 0; s->entries && epfd < eps_top; epfd++) {
         struct ep *e = ep_at(epfd);
         if (e) {
-            pthread_mutex_lock(&e->lock);
+            own_lock(&e->lock);
             to_kernel(e, epfd, s);
-            pthread_mutex_unlock(&e->lock);
+            own_unlock(&e->lock);
         }
     }
     watch_unlock();
@@ -124,11 +124,11 @@ static void ep_free(struct ep *e) {
         real()->close(e->poke);
     }
     watch_lock();
-    pthread_mutex_lock(&e->lock);
+    own_lock(&e->lock);
     while (e->entries) {
         watch_remove(e->entries);
     }
-    pthread_mutex_unlock(&e->lock);
+    own_unlock(&e->lock);
     watch_unlock();
     free(e);
 }
@@ -227,10 +227,10 @@ static int ctl_far(int epfd, int op, int fd, struct psock *s,
         return -1;
     }
     watch_lock();
-    pthread_mutex_lock(&e->lock);
+    own_lock(&e->lock);
     int err = change(e, epfd, op, fd, s, ev);
     bool waited = e->far_waiters > 0;
-    pthread_mutex_unlock(&e->lock);
+    own_unlock(&e->lock);
     watch_unlock();
     if (err) {
         errno = err;
@@ -346,7 +346,7 @@ static struct entry *next_listed(struct ep *e) {
 static int collect(struct ep *e, struct epoll_event *out, int max, bool arm) {
     int n = 0;
     watch_sort(e);
-    pthread_mutex_lock(&e->lock);
+    own_lock(&e->lock);
     for (int left = e->listed_count; left > 0 && n < max; left--) {
         struct entry *it = next_listed(e);
         struct entry before = *it;
@@ -374,7 +374,7 @@ static int collect(struct ep *e, struct epoll_event *out, int max, bool arm) {
             watch_list(it);
         }
     }
-    pthread_mutex_unlock(&e->lock);
+    own_unlock(&e->lock);
     return n;
 }
 
@@ -382,7 +382,7 @@ bool epoll_far_ready(int epfd, bool arm) {
     struct ep *e = ep_at(epfd);
     bool some = false;
     watch_sort(e);
-    pthread_mutex_lock(&e->lock);
+    own_lock(&e->lock);
     for (int left = e->listed_count; left > 0 && !some; left--) {
         struct entry *it = next_listed(e);
         some = look(it, arm, false) != 0;
@@ -390,7 +390,7 @@ bool epoll_far_ready(int epfd, bool arm) {
             watch_list(it);
         }
     }
-    pthread_mutex_unlock(&e->lock);
+    own_unlock(&e->lock);
     return some;
 }
 
@@ -399,13 +399,13 @@ bool epoll_far_ready(int epfd, bool arm) {
 void epoll_before_fork(void) {
     watch_lock();
     for (struct ep *e = all; e; e = e->next) {
-        pthread_mutex_lock(&e->lock);
+        own_lock(&e->lock);
     }
 }
 
 void epoll_after_fork(bool child) {
     for (struct ep *e = all; e; e = e->next) {
-        pthread_mutex_unlock(&e->lock);
+        own_unlock(&e->lock);
     }
     if (child) {
         watch_after_fork(all);
@@ -460,12 +460,12 @@ static int wait_native(const struct waiting *w) {
         n = n > 0 && kept == 0 ? -2 : kept;
     }
     int saved = errno;
-    pthread_mutex_lock(&e->lock);
+    own_lock(&e->lock);
     if (atomic_fetch_sub(&e->kernel_waiters, 1) == 1 && e->poke >= 0) {
         struct epoll_event none = {0};
         real()->epoll_ctl(w->epfd, EPOLL_CTL_DEL, e->poke, &none);
     }
-    pthread_mutex_unlock(&e->lock);
+    own_unlock(&e->lock);
     errno = saved;
     return n;
 }

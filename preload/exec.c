@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: MIT
 #include "preload/preload.h"
 
-#include <alloca.h>
 #include <errno.h>
 #include <stdarg.h>
 
@@ -69,7 +68,7 @@ static size_t count_args(va_list args) {
     va_start(args, first);                                                     \
     size_t argv##_count = count_args(args);                                    \
     va_end(args);                                                              \
-    char **argv = alloca(argv##_count * sizeof *argv);                         \
+    char *argv[argv##_count];                                                  \
     va_start(args, first);                                                     \
     argv[0] = (char *)(uintptr_t)first;                                        \
     for (size_t argv##_i = 1; argv##_i < argv##_count; argv##_i++) {           \

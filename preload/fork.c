@@ -16,11 +16,11 @@
 static pthread_mutex_t sharing = PTHREAD_MUTEX_INITIALIZER;
 
 void sharing_lock(void) {
-    pthread_mutex_lock(&sharing);
+    own_lock(&sharing);
 }
 
 void sharing_unlock(void) {
-    pthread_mutex_unlock(&sharing);
+    own_unlock(&sharing);
 }
 
 // --- Sharing ---
@@ -178,7 +178,7 @@ void psock_carry(int fd) {
         return;
     }
     call_begin(true);
-    pthread_mutex_lock(&sharing);
+    own_lock(&sharing);
     s = psock_hold(fd);
     if (s && s->kind == PSOCK_FAR &&
         far_getpeername(s->link->near, s->handle, &peer) >= 0) {
@@ -187,7 +187,7 @@ void psock_carry(int fd) {
     if (s) {
         psock_let_go(s);
     }
-    pthread_mutex_unlock(&sharing);
+    own_unlock(&sharing);
 }
 
 static void before_fork(void) {
@@ -200,15 +200,16 @@ static void before_fork(void) {
 static void in_parent(void) {
     epoll_after_fork(false);
     table_unlock();
-    pthread_mutex_unlock(&sharing);
+    own_unlock(&sharing);
 }
 
 // The link is the parent's: what is in its memory must not be touched.
 static void in_child(void) {
+    hold_forget();
     table_inherit();
     epoll_after_fork(true);
     table_unlock();
-    pthread_mutex_unlock(&sharing);
+    own_unlock(&sharing);
     link_forget_after_fork();
 }
 
@@ -253,8 +254,8 @@ static int adopt(struct psock *s) {
 
 bool psock_adopt(struct psock *s) {
     call_begin(true);
-    pthread_mutex_lock(&sharing);
+    own_lock(&sharing);
     int err = s->kind == PSOCK_INHERITED ? adopt(s) : 0;
-    pthread_mutex_unlock(&sharing);
+    own_unlock(&sharing);
     return far_done(err < 0 ? err : 0) == 0;
 }

@@ -74,9 +74,9 @@ void call_resume(const struct call_state *c) {
     call = *c;
 }
 
-void call_wake(void) {
+void call_wake(bool held) {
     struct plink *l = link_if_open();
-    if (call.sleeps && l && call_was_interrupted()) {
+    if (call.sleeps && l && (held || call_was_interrupted())) {
         int saved = errno;
         far_posix_interrupt(l->posix);
         errno = saved;
@@ -88,6 +88,15 @@ static void told(void *arg, uint32_t slot) {
     struct psock *s = atomic_load(&l->by_slot[slot % SLOTS_MAX]);
     if (s) {
         psock_mark(s);
+    }
+}
+
+static void hold(void *arg, bool on) {
+    (void)arg;
+    if (on) {
+        hold_begin();
+    } else {
+        hold_end();
     }
 }
 
@@ -131,6 +140,7 @@ static struct plink *open_link(void) {
         .interrupted = interrupted,
         .moved = moved,
         .told = told,
+        .hold = hold,
         .arg = l,
     };
     if (l) {
@@ -174,7 +184,7 @@ struct plink *link_get(void) {
     if (l && far_link_is_up(l->near)) {
         return l;
     }
-    pthread_mutex_lock(&opening);
+    own_lock(&opening);
     l = link_if_open();
     if (!l || !far_link_is_up(l->near)) {
         // Sockets of a link that died keep it; new ones get a new one.
@@ -184,7 +194,7 @@ struct plink *link_get(void) {
             atomic_store_explicit(&current, l, memory_order_release);
         }
     }
-    pthread_mutex_unlock(&opening);
+    own_unlock(&opening);
     return l;
 }
 

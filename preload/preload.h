@@ -4,6 +4,7 @@
 #define FARSOCK_PRELOAD_H
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -106,6 +107,22 @@ struct signals_run {
 extern _Thread_local struct signals_run fari_signals
     __attribute__((tls_model("initial-exec")));
 
+// From begin to end, which nest, this thread holds a lock or leads the link's
+// wait: a call that a handler of the program made would wait for it without
+// end. The handlers of signals that come meanwhile run at the end.
+void hold_begin(void);
+void hold_end(void);
+// In a child: what came while its parent forked is the parent's.
+void hold_forget(void);
+static inline void own_lock(pthread_mutex_t *m) {
+    hold_begin();
+    pthread_mutex_lock(m);
+}
+static inline void own_unlock(pthread_mutex_t *m) {
+    pthread_mutex_unlock(m);
+    hold_end();
+}
+
 // --- Links and calls (link.c) ---
 
 // The link, opened if it is not. NULL with errno.
@@ -140,7 +157,8 @@ bool call_was_interrupted(void);
 // something: a handler ends it, whatever its flags, as natively.
 void call_part(bool moved);
 // In a handler: its thread's call notices it, however close to its sleep it is.
-void call_wake(void);
+// held: also one that goes on, since the program's handler is still to run.
+void call_wake(bool held);
 // Around a handler, which may make calls itself.
 struct call_state {
     struct signals_run before; // had been handled when it began

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <ucontext.h>
 #include <string.h>
 
 #include "ports/posix/guard.h"
@@ -46,6 +48,125 @@ static void run_handler(const struct sigaction *a, int sig, siginfo_t *info,
     far_guard_resume(g);
 }
 
+// --- Handlers that wait until the thread holds nothing ---
+
+#define LATE_MAX 4u // that come at once, before the first blocks the others
+
+struct late {
+    int sig;
+    struct sigaction action;
+    siginfo_t info;
+    ucontext_t context; // with the mask that the program wants
+};
+
+static _Thread_local struct {
+    uint32_t depth;
+    _Atomic uint32_t count; // of late, a handler of ours may run on top
+    sigset_t mask;          // the program's
+    struct late late[LATE_MAX];
+} held __attribute__((tls_model("initial-exec")));
+
+// Those that cannot wait: the instruction that they are about would run again,
+// or abort() would not.
+static bool is_urgent(int sig, const siginfo_t *info) {
+    switch (sig) {
+        case SIGABRT:
+            return true;
+        case SIGFPE:
+        case SIGILL:
+        case SIGSEGV:
+        case SIGBUS:
+        case SIGSYS:
+        case SIGTRAP:
+            return info->si_code > 0; // the kernel's
+        default:
+            return false;
+    }
+}
+
+static void all_but_urgent(sigset_t *set) {
+    static const int urgent[] = {
+        SIGABRT, SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGSYS, SIGTRAP};
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof urgent / sizeof *urgent; i++) {
+        sigdelset(set, urgent[i]);
+    }
+}
+
+// Puts the handler off, and has all others wait in the kernel meanwhile. False:
+// it is to run now.
+static bool put_off(const struct sigaction *a, int sig, const siginfo_t *info,
+    ucontext_t *context) {
+    if (held.depth == 0 || is_urgent(sig, info)) {
+        return false;
+    }
+    uint32_t i = atomic_fetch_add(&held.count, 1u);
+    if (i >= LATE_MAX) {
+        atomic_fetch_sub(&held.count, 1u);
+        return false;
+    }
+    held.late[i].sig = sig;
+    held.late[i].action = *a;
+    held.late[i].info = *info;
+    held.late[i].context = *context;
+    // Of handlers on top of each other the one below comes last, and has the
+    // mask of what they interrupted.
+    held.mask = context->uc_sigmask;
+    all_but_urgent(&context->uc_sigmask);
+    return true;
+}
+
+static void run_late(struct late *l, sigset_t *mask) {
+    sigset_t inside;
+    sigorset(&inside, mask, &l->action.sa_mask);
+    if (!(l->action.sa_flags & (int)SA_NODEFER)) {
+        sigaddset(&inside, l->sig);
+    }
+    l->context.uc_sigmask = *mask;
+    pthread_sigmask(SIG_SETMASK, &inside, NULL);
+    run_handler(&l->action, l->sig, &l->info, &l->context);
+    *mask = l->context.uc_sigmask; // which it may have changed
+}
+
+// Out of line: few calls meet a signal.
+__attribute__((noinline)) static void run_all_late(void) {
+    struct late batch[LATE_MAX];
+    int saved = errno;
+    uint32_t n = atomic_load(&held.count);
+    sigset_t mask = held.mask;
+    memcpy(batch, held.late, n * sizeof *batch);
+    atomic_store(&held.count, 0u);
+    for (uint32_t i = 0; i < n; i++) {
+        run_late(&batch[i], &mask);
+    }
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    errno = saved;
+}
+
+void hold_begin(void) {
+    held.depth++;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+void hold_end(void) {
+    atomic_signal_fence(memory_order_seq_cst);
+    if (--held.depth == 0) {
+        atomic_signal_fence(memory_order_seq_cst);
+        if (atomic_load_explicit(&held.count, memory_order_relaxed) != 0) {
+            run_all_late();
+        }
+    }
+}
+
+void hold_forget(void) {
+    if (atomic_load(&held.count) != 0) {
+        atomic_store(&held.count, 0u);
+        pthread_sigmask(SIG_SETMASK, &held.mask, NULL);
+    }
+}
+
+// --- Our handler, and the program's ---
+
 static void on_signal(int sig, siginfo_t *info, void *context) {
     if (is_fault(sig)) {
         far_guard_fault(info, context);
@@ -55,7 +176,11 @@ static void on_signal(int sig, siginfo_t *info, void *context) {
     if (!(a.sa_flags & SA_RESTART)) {
         fari_signals.ending++;
     }
-    call_wake();
+    bool late = is_handler(&a) && put_off(&a, sig, info, context);
+    call_wake(late);
+    if (late) {
+        return;
+    }
     if (is_fault(sig) && (a.sa_flags & (int)SA_RESETHAND)) {
         actions[sig] = (struct sigaction){.sa_handler = SIG_DFL};
     }

@@ -21,11 +21,11 @@ static _Atomic int guards[GUARDS_MAX]; // descriptor + 1
 static _Atomic int guards_top;
 
 void table_lock(void) {
-    pthread_mutex_lock(&lock);
+    own_lock(&lock);
 }
 
 void table_unlock(void) {
-    pthread_mutex_unlock(&lock);
+    own_unlock(&lock);
 }
 
 // --- Sockets ---

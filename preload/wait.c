@@ -108,6 +108,9 @@ int mixed_wait(struct mixed *m, uint32_t events, uint64_t deadline_ns,
             .arg = &s,
         };
         r = far_link_wait_beside(s.link->near, events, deadline_ns, &b);
+        if (r == FAR_OK && m->ready == 0 && call_was_interrupted()) {
+            r = FAR_EINTR; // whatever the handler has made ready
+        }
     } else if (poll_until(m->fds, m->count, deadline_ns, m->mask) < 0) {
         r = FAR_EINTR;
     } else {

@@ -16,11 +16,11 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic uint32_t forks;
 
 void watch_lock(void) {
-    pthread_mutex_lock(&lock);
+    own_lock(&lock);
 }
 
 void watch_unlock(void) {
-    pthread_mutex_unlock(&lock);
+    own_unlock(&lock);
 }
 
 void psock_mark(struct psock *s) {
@@ -115,9 +115,9 @@ void watch_remove(struct entry *it) {
 
 static void list_all_of(struct psock *s) {
     for (struct entry *it = s->entries; it; it = it->of_sock) {
-        pthread_mutex_lock(&it->ep->lock);
+        own_lock(&it->ep->lock);
         watch_list(it);
-        pthread_mutex_unlock(&it->ep->lock);
+        own_unlock(&it->ep->lock);
     }
 }
 
@@ -127,7 +127,7 @@ static void sort_marked(void) {
     if (!atomic_load(&marked) && !atomic_load(&sorting)) {
         return;
     }
-    pthread_mutex_lock(&lock);
+    own_lock(&lock);
     atomic_store(&sorting, 1);
     struct psock *s = atomic_exchange(&marked, NULL);
     while (s) {
@@ -137,7 +137,7 @@ static void sort_marked(void) {
         s = next;
     }
     atomic_store(&sorting, 0);
-    pthread_mutex_unlock(&lock);
+    own_unlock(&lock);
 }
 
 // Under the instance's lock.
@@ -149,13 +149,13 @@ static void list_all_in(struct ep *e) {
 
 // Sockets that a fork left us become our own, under no lock.
 static void use_inherited(struct ep *e) {
-    pthread_mutex_lock(&e->lock);
+    own_lock(&e->lock);
     size_t count = 0;
     struct psock **all = calloc((size_t)e->count + 1u, sizeof(struct psock *));
     for (struct entry *it = e->entries; all && it; it = it->next) {
         all[count++] = it->sock;
     }
-    pthread_mutex_unlock(&e->lock);
+    own_unlock(&e->lock);
     for (size_t i = 0; i < count; i++) {
         if (all[i]->kind == PSOCK_INHERITED) {
             psock_use(all[i]);
@@ -175,13 +175,13 @@ void watch_sort(struct ep *e) {
     if (e->forks != now_forks) {
         use_inherited(e);
     }
-    pthread_mutex_lock(&e->lock);
+    own_lock(&e->lock);
     if (e->forks != now_forks || e->deaths != now_deaths) {
         e->forks = now_forks;
         e->deaths = now_deaths;
         list_all_in(e);
     }
-    pthread_mutex_unlock(&e->lock);
+    own_unlock(&e->lock);
 }
 
 // In a child, where no other thread is.

@@ -56,6 +56,12 @@ struct far_port {
     // no call of the library, no sleep. NULL: nobody does.
     void (*told)(void *ctx, uint32_t slot);
 
+    // [T] From true to false the calling task holds a lock of the library, or
+    // others wait for what it does: code of the program that runs on top of it
+    // (a signal handler) must not call the library until then. Nests. NULL: no
+    // such code does.
+    void (*hold)(void *ctx, bool on);
+
     // Not 0: doorbells may get lost, both ways. While somebody waits, the
     // library looks that often by itself, and counts what it found so.
     uint32_t rescue_ms;

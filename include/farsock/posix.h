@@ -69,6 +69,7 @@ struct far_posix_options {
     bool (*interrupted)(void *arg);         // as far_port.interrupted
     void (*moved)(void *arg);               // as far_port.moved
     void (*told)(void *arg, uint32_t slot); // as far_port.told
+    void (*hold)(void *arg, bool on);       // as far_port.hold
     void *arg;
 };
 

@@ -35,6 +35,7 @@ struct far_posix {
     bool (*interrupted)(void *arg);
     void (*moved)(void *arg);
     void (*told)(void *arg, uint32_t slot);
+    void (*hold)(void *arg, bool on);
     void *arg;
 };
 
@@ -142,6 +143,13 @@ static void told(void *ctx, uint32_t slot) {
     }
 }
 
+static void hold(void *ctx, bool on) {
+    const struct far_posix *p = ctx;
+    if (p->hold) {
+        p->hold(p->arg, on);
+    }
+}
+
 static const struct far_port posix_port = {
     .now_ns = now_ns,
     .notify = notify,
@@ -152,6 +160,7 @@ static const struct far_port posix_port = {
     .interrupted = interrupted,
     .moved = moved,
     .told = told,
+    .hold = hold,
     .copy = far_guard_port_copy,
 };
 
@@ -166,6 +175,7 @@ static const struct far_port unreliable_port = {
     .interrupted = interrupted,
     .moved = moved,
     .told = told,
+    .hold = hold,
     .copy = far_guard_port_copy,
     .rescue_ms = FAR_RESCUE_MS,
 };
@@ -335,6 +345,7 @@ static int try_path(const char *path, struct attempt *a,
     p->interrupted = a->o->interrupted;
     p->moved = a->o->moved;
     p->told = a->o->told;
+    p->hold = a->o->hold;
     p->arg = a->o->arg;
     int fds[3];
     int err = far_posix_dial(path, &p->conn);

@@ -18,8 +18,15 @@ size_t far_link_size(const struct far_layout *lay) {
            align_up(lay->sockets * sizeof(struct fari_sock));
 }
 
+void fari_hold(struct far_link *l, bool on) {
+    if (l->port->hold) {
+        l->port->hold(l->ctx, on);
+    }
+}
+
 void fari_lock(struct far_link *l, _Atomic uint32_t *word) {
     uint32_t free = 0;
+    fari_hold(l, true);
     if (atomic_compare_exchange_strong_explicit(word, &free, 1u,
             memory_order_acquire, memory_order_relaxed)) {
         return;
@@ -33,6 +40,7 @@ void fari_unlock(struct far_link *l, _Atomic uint32_t *word) {
     if (atomic_exchange_explicit(word, 0u, memory_order_release) == 2u) {
         l->port->unpark(l->ctx, word);
     }
+    fari_hold(l, false);
 }
 
 static uint8_t *line(const struct far_link *l, uint32_t at) {

@@ -177,6 +177,7 @@ struct far_link {
 };
 
 // --- link.c ---
+void fari_hold(struct far_link *l, bool on); // far_port.hold
 void fari_lock(struct far_link *l, _Atomic uint32_t *word);
 void fari_unlock(struct far_link *l, _Atomic uint32_t *word);
 struct far_near_line *fari_near_line(const struct far_link *l, uint32_t slot);

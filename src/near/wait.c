@@ -324,7 +324,7 @@ static bool take_over(struct far_link *l, const struct sleeper *s) {
     return true;
 }
 
-static int step(struct far_link *l, const struct sleeper *s) {
+static int take_step(struct far_link *l, const struct sleeper *s) {
     if (s->i >= FARI_WAITERS) {
         fari_glance(l);
         return blind(l, s);
@@ -347,6 +347,14 @@ static int step(struct far_link *l, const struct sleeper *s) {
         return blind(l, s);
     }
     fari_unlock(l, &l->lock);
+    return err;
+}
+
+// Who leads, or is about to sleep, must not do anything else meanwhile.
+static int step(struct far_link *l, const struct sleeper *s) {
+    fari_hold(l, true);
+    int err = take_step(l, s);
+    fari_hold(l, false);
     return err;
 }
 

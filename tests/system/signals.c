@@ -75,7 +75,7 @@ static const struct row {
 
 static const struct way {
     const char *name;
-    bool ignored, restart, timeo, alarm, busy;
+    bool ignored, restart, timeo, alarm, busy, asks;
 } ways[] = {
     {"a handler", .restart = false},
     {"SA_RESTART", .restart = true},
@@ -84,6 +84,9 @@ static const struct way {
     {"an alarm", .alarm = true},
     {"an alarm, SA_RESTART", .alarm = true, .restart = true},
     {"a handler that calls", .busy = true},
+    {"a handler that asks", .busy = true, .asks = true},
+    {"a handler that asks, SA_RESTART", .busy = true, .asks = true,
+        .restart = true},
 };
 
 struct play {
@@ -145,6 +148,7 @@ static void set_way(const struct play *p) {
     sigaction(SIGUSR1, &a, NULL);
     sigaction(SIGALRM, &a, NULL);
     busy = p->way->busy ? some_socket : -1;
+    asking = p->way->asks;
     const int both[] = {p->s.a, p->s.b};
     for (size_t i = 0; p->way->timeo && i < COUNT(both); i++) {
         setsockopt(both[i], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
@@ -205,7 +209,7 @@ static void print_result(const struct play *p) {
     } else {
         printf("%ld", p->result);
     }
-    printf(", handled %d\n", (int)handled);
+    printf(", handled %d%s\n", (int)handled, asked ? ", wrongly" : "");
 }
 
 static void play_row(const struct row *row, const struct way *way) {

@@ -76,6 +76,15 @@ def names():
             check_equal(got, ["2, handled 1"])
 
 
+@test
+def leaves_by_longjmp():
+    """A handler leaves a call by siglongjmp(); none runs in a forked child."""
+    with Far() as far:
+        want = far.native(program("handlers")).end()
+        check_equal(len(want), 28)
+        check_equal(far.near(*RUN, program("handlers")).end(), want)
+
+
 FAULT = """if 1:
     import ctypes, signal, socket
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
