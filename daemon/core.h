@@ -95,7 +95,7 @@ struct engine {
     struct node busy;            // links that have something to do
     struct node ticking;         // links that need to be looked at
     struct node muted;           // links whose doorbell is not heard
-    uint32_t violations[VIOLATION_KINDS];
+    _Atomic uint32_t violations[VIOLATION_KINDS]; // tests read them meanwhile
     struct told told[VIOLATION_KINDS];
     struct node lingering; // sockets whose close waits for a deadline
     struct node orphans;

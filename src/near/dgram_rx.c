@@ -139,6 +139,24 @@ static int32_t result_of_copy(struct taken *t, struct far_dgram *h) {
     return result_of(t, h);
 }
 
+// Under rx_lock: for who asked, what comes before the payload of a record.
+static void take_head(struct far_link *l, uint32_t slot, struct taken *t,
+    const struct far_dgram *h, uint32_t before) {
+    uint32_t at = l->socks[slot].rx_tail;
+    t->m->flags = 0;
+    t->m->ctl_len = 0;
+    if (t->m->name) {
+        *t->m->name = (struct far_addr){0};
+    }
+    if (t->m->name && (h->flags & FAR_DGRAM_ADDR)) {
+        far_ring_get(fari_rx_ring(l, slot), l->lay.rx_ring,
+            at + (uint32_t)sizeof *h, t->m->name, sizeof *t->m->name);
+    }
+    if (h->ctl_len) {
+        take_ctl(l, slot, at + before, h->ctl_len, t);
+    }
+}
+
 enum { SKIPPED = INT32_MIN }; // a copy that nobody wants any more
 
 // Under rx_lock: the record at the ring's tail, if there is one. Its payload's
@@ -173,18 +191,7 @@ static int32_t take_first(struct far_link *l, uint32_t slot, struct taken *t) {
         fari_publish_rx(l, slot, false);
         return large ? FAR_EMSGSIZE : SKIPPED;
     }
-    t->m->flags = 0;
-    t->m->ctl_len = 0;
-    if (t->m->name) {
-        *t->m->name = (struct far_addr){0};
-        if (addr) {
-            far_ring_get(ring, size, s->rx_tail + (uint32_t)sizeof h,
-                t->m->name, sizeof *t->m->name);
-        }
-    }
-    if (h.ctl_len) {
-        take_ctl(l, slot, s->rx_tail + before, h.ctl_len, t);
-    }
+    take_head(l, slot, t, &h, before);
     if (large) {
         return take_large(l, slot, t, &h, skip);
     }

@@ -95,7 +95,7 @@ def links_of_a_user():
             text = refused(far.link, hello(), EBUSY)
             check("links-per-user" in text, text)
             other = far.near(
-                "setpriv", "--reuid=12345", "--clear-groups", "python3", "-c",
+                "setpriv", "--reuid=12345", "--clear-groups", "/usr/bin/python3", "-c",
                 "import sys; sys.path.insert(0, 'tests/system')\n"
                 f"import linkup; linkup.Near({str(far.link)!r}); print('attached')",
             )  # fmt: skip
