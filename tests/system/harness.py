@@ -83,6 +83,12 @@ def skip(reason):
     raise Skipped(reason)
 
 
+def needs_preload():
+    """For cases with programs under farsock run."""
+    if SANITIZED:
+        skip("a sanitizer's run time must be loaded first")
+
+
 def diagnose(text):
     for line in str(text).splitlines():
         print(f"# {line}", flush=True)

@@ -4,7 +4,7 @@
 
 import textwrap
 
-from harness import FARSOCK, IN, MICROPYTHON, SANITIZED, Far, check, check_equal, main
+from harness import FARSOCK, IN, MICROPYTHON, Far, check, check_equal, main, needs_preload
 from harness import skip, test, until
 from oracle import PORT, connected, wants
 
@@ -99,8 +99,7 @@ def under_run(far, script):
 @test
 def much_control_data():
     """More than 512 bytes of control data are refused; natively they go."""
-    if SANITIZED:
-        skip("a sanitizer's run time must be loaded first")
+    needs_preload()
     script = f"""
     import errno, socket
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -121,8 +120,7 @@ def much_control_data():
 @test
 def no_statistics():
     """getifaddrs() has no statistics."""
-    if SANITIZED:
-        skip("a sanitizer's run time must be loaded first")
+    needs_preload()
     script = """
     import ctypes
     P = ctypes.c_void_p

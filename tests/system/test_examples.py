@@ -12,7 +12,6 @@ import subprocess
 from certificates import make_certificates
 from harness import (
     BUILD,
-    SANITIZED,
     TOP,
     Child,
     Far,
@@ -20,6 +19,7 @@ from harness import (
     check,
     check_equal,
     main,
+    needs_preload,
     skip,
     test,
     until,
@@ -306,8 +306,7 @@ def demonstration():
 def without_network():
     """README's program without any network reaches it by farsockd only."""
     need("curl")
-    if SANITIZED:
-        skip("a sanitizer's run time must be loaded first")
+    needs_preload()
     part = (TOP / "README.md").read_text(encoding="utf-8").split("know nothing of it")[1]
     commands = re.findall(r"^    (\S.*)$", part, re.M)[:4]
     check_equal([c.endswith("&") for c in commands], [True, True, False, False])

@@ -22,6 +22,7 @@ from harness import (
     check,
     check_equal,
     main,
+    needs_preload,
     skip,
     test,
     until,
@@ -432,6 +433,7 @@ BAD = (
 @test
 def sections():
     """A link's section is found by its user, its group and its name."""
+    needs_preload()
     text = (
         "[policy by-user]\nusers = 12345\ndefault = allow\n"
         "[policy by-name]\nlinks = pyth*\ngroups = 0\ndefault = allow\n"
@@ -460,6 +462,7 @@ def sections():
 @test
 def shared_sockets():
     """A socket of a parent is looked at again when its child takes it."""
+    needs_preload()
     script = f"""
 import os, socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -489,6 +492,7 @@ os.wait()
 @test
 def carried_connections():
     """Who has a connection that came in asks about it, wherever it may connect."""
+    needs_preload()
     script = f"""
 import os, socket
 l = socket.create_server(("{PEER}", {PORT}))
@@ -516,6 +520,7 @@ os.wait()
 @test
 def names():
     """Names and addresses are asked for as the rules say; numbers always may."""
+    needs_preload()
     script = f"""
 import socket
 for call in (
@@ -548,6 +553,7 @@ for call in (
 @test
 def fast_open_is_not_carried():
     """MSG_FASTOPEN makes no connection, and so goes round no rule."""
+    needs_preload()
     script = f"""
 import socket
 s = socket.socket()

@@ -14,13 +14,13 @@ from pathlib import Path
 from harness import (
     FARSOCK,
     PATIENCE_S,
-    SANITIZED,
     TOP,
     Far,
     check,
     check_equal,
     in_thread,
     main,
+    needs_preload,
     skip,
     test,
     until,
@@ -258,8 +258,7 @@ def dump_of_links():
 @test
 def dump_of_what_is_gone():
     """What moved counts for farsockd's life, streams, datagrams and forks."""
-    if SANITIZED:
-        skip("a sanitizer's run time must be loaded first")
+    needs_preload()
     with Far() as far:
         script = textwrap.dedent("""
             import os, socket
