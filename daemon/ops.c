@@ -213,7 +213,9 @@ static void stream_connecting(struct sock *s, int32_t r, bool dissolves) {
     bool fresh = !(s->state & (FAR_ST_CONNECTED | FAR_ST_CONNECTING));
     if (fresh && !dissolves && (r == FAR_OK || r == FAR_EINPROGRESS)) {
         s->tx_dead = s->fin_seen = s->failed = s->shut_waits = false;
-        s->shut_rd = s->urg_hint = s->urg_ahead = false;
+        s->urg_hint = s->urg_ahead = false;
+        // What was marked before a first connection stays.
+        s->shut_rd &= !(s->state & FAR_ST_HUP);
         // As the kernel does: an earlier connection's error is forgotten.
         s->err &= 0xffff0000u;
         s->dirty = true;
@@ -310,9 +312,11 @@ static void op_shutdown(struct request *q) {
     } else {
         r = far_result(shutdown(s->fd, how));
     }
-    s->shut_rd |= r == FAR_OK && how != SHUT_WR;
+    // Linux marks the direction also when it says ENOTCONN.
+    bool marked = r == FAR_OK || (how >= 0 && r == FAR_ENOTCONN);
+    s->shut_rd |= marked && how != SHUT_WR;
     sock_refresh(s);
-    if (s->shut_rd && s->type == FAR_SOCK_STREAM) {
+    if (s->shut_rd && r == FAR_OK && s->type == FAR_SOCK_STREAM) {
         // The end of what there was, where it is short, is known at once.
         stream_rx(s, TURN_BYTES);
     }

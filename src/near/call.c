@@ -185,7 +185,8 @@ static void inherit(const struct fari_sock *from, struct fari_sock *to) {
     to->rcvtimeo_ms = from->rcvtimeo_ms;
     to->sndtimeo_ms = from->sndtimeo_ms;
     to->stamped = from->stamped;
-    to->flags = (uint8_t)(from->flags & (FARI_LINGER | FARI_INLINE));
+    to->flags = (uint8_t)(from->flags & (FARI_LINGER | FARI_INLINE |
+                                            FARI_SHUT_RD | FARI_SHUT_WR));
 }
 
 // One connection if there is one: its slot, or an error.

@@ -223,8 +223,10 @@ bool fari_stream_over(struct far_link *l, uint32_t slot, uint32_t hole,
             return true;
         }
     }
-    // Of a connection far says when it has all that came before shutdown().
-    bool shut = (s->flags & FARI_SHUT_RD) && !(state & FAR_ST_CONNECTED);
+    // Of a connection, also one that has ended, far says when it has all that
+    // came before shutdown(), or its error.
+    bool shut =
+        (s->flags & FARI_SHUT_RD) && !(state & (FAR_ST_CONNECTED | FAR_ST_HUP));
     if (ended || shut) {
         *result = 0;
         return true;

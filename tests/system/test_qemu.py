@@ -473,7 +473,9 @@ def nobody_there():
     """Without farsockd, one line says so."""
     needed("rv64")
     with Far() as far:
-        core = far.near(FARSOCK, "--link", f"ivshmem:{far.dir}/none", "qemu", "/dev/null")
+        image = IMAGES / "rv64/micropython.elf"
+        link = f"ivshmem:{far.dir}/none"
+        core = far.near(FARSOCK, "--link", link, "qemu", "--image", image, "/dev/null")
         core.end(1)
         check("none" in core.stderr, core.stderr)
 
