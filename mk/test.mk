@@ -36,7 +36,7 @@ test-full: ## Run everything at full size, also under ASan, UBSan and TSan
 	+@$(MAKE) FAULTS=1 faults-build
 	+@$(MAKE) FAULTS=1 SAN=address faults-build
 	+@$(call fuzzers,fuzz)
-	+@tests/run --full $(if $(T),'$(T)')
+	+@tests/run --full --jobs 2 $(if $(T),'$(T)')
 
 judges: ## Run other people's suites and programs natively and over a link
 	@scripts/deps install build test

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # What the documents say is so: tables, links, names, options.
 # SPDX-License-Identifier: MIT
+# builds: plain
 
 import re
 import subprocess

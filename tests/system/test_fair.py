@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # A flood on one socket or link and the round trips of another.
 # SPDX-License-Identifier: MIT
+# alone
 # timeout: 900
 
 import os

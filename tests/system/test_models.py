@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # The models of the protocol, beside the code that they model.
 # SPDX-License-Identifier: MIT
+# builds: plain
 # timeout: 900
 """Each src/*/*.pml must hold as it is, and must be found wrong with each of its
 steps left out: lines "// omit: NAME [NAME=VALUE] ..." in it name those, as
