@@ -212,6 +212,9 @@ static void meet(struct fixed *f, struct seen n) {
 }
 
 void fixed_look(struct fixed *f) {
+    if (f->stopped) {
+        return;
+    }
     struct seen n = load(f);
     if (f->link == NULL) {
         meet(f, n);
@@ -260,10 +263,20 @@ void fixed_near_gone(struct fixed *f) {
 }
 
 void fixed_stop(struct fixed *f) {
+    if (f->stopped) {
+        return;
+    }
     f->stopped = true;
     engine_unwatch(f->spec.engine, &f->watch, f->spec.bell_from_near);
     publish(f, f->seen, 0);
     ring(f);
+}
+
+void fixed_lost(struct fixed *f, const char *why) {
+    fixed_stop(f);
+    if (f->link != NULL) {
+        engine_link_abort(f->link, why);
+    }
 }
 
 void fixed_free(struct fixed *f) {

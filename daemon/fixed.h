@@ -36,6 +36,10 @@ void fixed_look(struct fixed *f);
 // it has begun a new life.
 void fixed_near_gone(struct fixed *f);
 
+// The memory is not near's any more: its link ends at once, and nothing in it
+// is served from now on. why: for the log.
+void fixed_lost(struct fixed *f, const char *why);
+
 // Tells near that this life is over. Before engine_free(), which ends the link.
 void fixed_stop(struct fixed *f);
 

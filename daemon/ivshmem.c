@@ -20,6 +20,7 @@
 #include "daemon/ivshmem_server.h"
 #include "daemon/ivshmem_wire.h"
 #include "daemon/log.h"
+#include "daemon/lost.h"
 #include "daemon/place.h"
 #include "farsock/errors.h"
 #include "farsock/mem.h"
@@ -43,13 +44,16 @@ struct ivshmem {
     } peers[IVSHMEM_PEERS];
     void *mem;
     size_t bytes;
+    struct lost lost;
 };
 
 // --- What the server says ---
 
-// Near's half stays read-only for us.
+// Near's half stays read-only for us. What cannot be sealed, a file or
+// another's sealed memory, may still be cut: lost_guard() is for that.
 static int map_memory(struct ivshmem *v, int fd) {
     struct stat st;
+    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
     if (v->mem != NULL || fstat(fd, &st) < 0 || st.st_size < 1 << 16 ||
         st.st_size > INT32_MAX) {
         return -1;
@@ -292,6 +296,15 @@ static int bell_of(void *arg, uint32_t bell) {
     return p != NULL ? p->bell : -1;
 }
 
+static void memory_lost(void *arg) {
+    struct ivshmem *v = arg;
+    far_log(FAR_LOG_ERROR,
+        "%s: its memory was cut: it is served no more, a restart of farsockd "
+        "and of the near core mends that",
+        v->path);
+    fixed_lost(v->fixed, "its memory was cut");
+}
+
 int ivshmem_start(struct ivshmem *v, struct engine *e) {
     struct fixed_spec spec = {
         .engine = e,
@@ -308,6 +321,13 @@ int ivshmem_start(struct ivshmem *v, struct engine *e) {
     snprintf(spec.name, sizeof spec.name, "ivshmem:%.50s",
         name != NULL ? name + 1 : v->path);
     v->engine = e;
+    v->lost.mem = v->mem;
+    v->lost.bytes = v->bytes;
+    v->lost.told = memory_lost;
+    v->lost.arg = v;
+    if (lost_guard(&v->lost, e) < 0) {
+        return -1;
+    }
     v->fixed = fixed_new(&spec);
     if (v->fixed == NULL) {
         return -1;
@@ -339,6 +359,7 @@ void ivshmem_close(struct ivshmem *v) {
     if (v->sock >= 0) {
         close(v->sock);
     }
+    lost_forget(&v->lost);
     if (v->mem != NULL) {
         munmap(v->mem, v->bytes);
     }

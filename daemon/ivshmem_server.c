@@ -156,7 +156,8 @@ static void serve(struct server *s) {
 static int make_memory(struct server *s, size_t bytes) {
     s->memfd = memfd_create("farsock-ivshmem", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (s->memfd < 0 || ftruncate(s->memfd, (off_t)bytes) < 0 ||
-        fcntl(s->memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
+        fcntl(s->memfd, F_ADD_SEALS,
+            F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
         return -1;
     }
     s->far = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, s->memfd,
