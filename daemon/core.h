@@ -300,6 +300,7 @@ struct sock {
     uint8_t policy_proto; // enum policy_proto
     bool incoming;        // it was accepted
     bool policy_void;     // a listener that newer rules forbid
+    bool scoped;          // may have an interface by a link-local address
     uint32_t policy_seen; // the link's policy_epoch, when last looked at
 
     bool connect_waits;     // near sleeps until the connection stands

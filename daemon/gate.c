@@ -9,6 +9,7 @@
 
 #include <netinet/in.h>
 
+#include "daemon/host_options.h"
 #include "daemon/log.h"
 
 // --- The verdict, counted and told ---
@@ -152,12 +153,48 @@ static bool allows_addr(struct sock *s, enum policy_action action,
     return gate_ask(s->link, &q);
 }
 
+// Addresses that say nothing without their interface, and bind the socket to
+// it.
+static bool is_link_local(const struct sockaddr_storage *sa) {
+    struct sockaddr_in6 in6;
+    memcpy(&in6, sa, sizeof in6);
+    return sa->ss_family == AF_INET6 &&
+           (IN6_IS_ADDR_LINKLOCAL(&in6.sin6_addr) ||
+               IN6_IS_ADDR_MC_LINKLOCAL(&in6.sin6_addr) ||
+               IN6_IS_ADDR_MC_NODELOCAL(&in6.sin6_addr));
+}
+
+static int number_of(int fd, int option) {
+    int v = 0;
+    socklen_t len = sizeof v;
+    return getsockopt(fd, SOL_SOCKET, option, &v, &len) == 0 ? v : -1;
+}
+
+bool gate_has_interface(int fd) {
+    return number_of(fd, SO_BINDTOIFINDEX) > 0;
+}
+
+// Of an interface that came with a link-local address no other may be reached
+// by it.
+static bool leaves_interface(struct sock *s,
+    const struct sockaddr_storage *to) {
+    if (is_link_local(to)) {
+        s->scoped = true;
+        return true;
+    }
+    return !s->scoped || !gate_has_interface(s->fd) ||
+           allows_option(s->link, POLICY_DEVICE);
+}
+
 int gate_connect(struct sock *s, struct sockaddr_storage *to, socklen_t len) {
     struct policy_addr a;
     if (!s->link->policy || !destination(s, to, len, &a)) {
         return 0; // AF_UNSPEC ends a connection
     }
-    return allows_addr(s, POLICY_CONNECT, &a) ? 0 : EACCES;
+    if (!allows_addr(s, POLICY_CONNECT, &a)) {
+        return EACCES;
+    }
+    return leaves_interface(s, to) ? 0 : EPERM;
 }
 
 static bool is_dual(int fd) {
@@ -192,6 +229,7 @@ int gate_bind(struct sock *s, const struct sockaddr_storage *at,
     if (!policy_addr_of(&a, &sa, len)) {
         return 0;
     }
+    s->scoped |= is_link_local(&sa);
     return allows_local(s, POLICY_BIND, &a) ? 0 : EACCES;
 }
 
@@ -205,12 +243,6 @@ int gate_listen(struct sock *s) {
 }
 
 // --- Sockets of other links ---
-
-static int number_of(int fd, int option) {
-    int v = 0;
-    socklen_t len = sizeof v;
-    return getsockopt(fd, SOL_SOCKET, option, &v, &len) == 0 ? v : -1;
-}
 
 uint32_t gate_proto_of(int fd) {
     return gate_proto(number_of(fd, SO_TYPE), number_of(fd, SO_PROTOCOL));

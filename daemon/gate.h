@@ -22,6 +22,9 @@ int gate_adopt(struct link *l, int fd);
 uint32_t gate_proto(int type, int proto);
 uint32_t gate_proto_of(int fd);
 
+// Whether it is bound to an interface, by whatever call.
+bool gate_has_interface(int fd);
+
 // Before connect(): *to may be changed to what the kernel would take it for.
 int gate_connect(struct sock *s, struct sockaddr_storage *to, socklen_t len);
 int gate_bind(struct sock *s, const struct sockaddr_storage *at, socklen_t len);

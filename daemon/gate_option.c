@@ -23,7 +23,7 @@
 static const struct {
     int level, name;
     enum policy_option option; // 0: look at the group, whose place is at
-    enum { NOTHING, GROUP4, GROUP6, GROUP_SA, SOURCE4 } holds;
+    enum { NOTHING, GROUP4, GROUP6, GROUP_SA, SOURCE4, INDEX } holds;
     uint32_t at;
 } table[] = {
     {SOL_SOCKET, SO_BINDTODEVICE, POLICY_DEVICE, NOTHING, 0},
@@ -50,7 +50,8 @@ static const struct {
     {IPPROTO_IP, IP_TRANSPARENT, POLICY_FREEBIND, NOTHING, 0},
     {IPPROTO_IPV6, IPV6_FREEBIND, POLICY_FREEBIND, NOTHING, 0},
     {IPPROTO_IPV6, IPV6_TRANSPARENT, POLICY_FREEBIND, NOTHING, 0},
-    {IPPROTO_IP, IP_MULTICAST_IF, 0, SOURCE4, 4},
+    {IPPROTO_IP, IP_MULTICAST_IF, 0, SOURCE4, 0},
+    {IPPROTO_IPV6, IPV6_MULTICAST_IF, 0, INDEX, 0},
     {IPPROTO_IP, IP_ADD_MEMBERSHIP, 0, GROUP4, 0},
     {IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, 0, GROUP4, 0},
     {IPPROTO_IP, IP_MSFILTER, 0, GROUP4, 0},
@@ -119,6 +120,26 @@ static int ask_source(struct sock *s, struct policy_addr *a) {
     return ask(s->link, &q, EACCES);
 }
 
+// An interface by its index, 0 for none.
+static int ask_index(struct sock *s, const void *val, uint32_t len,
+    uint32_t at) {
+    int32_t index = 0;
+    if (len >= at + sizeof index) {
+        memcpy(&index, (const char *)val + at, sizeof index);
+    }
+    return index ? ask_option(s->link, POLICY_DEVICE) : 0;
+}
+
+// struct in_addr, ip_mreq or ip_mreqn; only the last has an index.
+static int ask_multicast_if(struct sock *s, const void *val, uint32_t len) {
+    struct policy_addr a;
+    int err = ask_index(s, val, len, 8);
+    if (err || !take_addr(&a, SOURCE4, len < 8 ? 0 : 4, val, len)) {
+        return err;
+    }
+    return ask_source(s, &a);
+}
+
 int gate_option(struct sock *s, int level, int name, const void *val,
     uint32_t len) {
     for (size_t i = 0; s->link->policy && i < sizeof table / sizeof *table;
@@ -130,13 +151,16 @@ int gate_option(struct sock *s, int level, int name, const void *val,
         if (table[i].option) {
             return ask_option(s->link, table[i].option);
         }
-        // struct in_addr alone stands at the beginning.
-        uint32_t at = table[i].holds == SOURCE4 && len < 8 ? 0 : table[i].at;
-        if (!take_addr(&q.addr, table[i].holds, at, val, len)) {
+        if (table[i].holds == INDEX) {
+            return ask_index(s, val, len, table[i].at);
+        }
+        if (table[i].holds == SOURCE4) {
+            return ask_multicast_if(s, val, len);
+        }
+        if (!take_addr(&q.addr, table[i].holds, table[i].at, val, len)) {
             return 0;
         }
-        return table[i].holds == SOURCE4 ? ask_source(s, &q.addr)
-                                         : ask(s->link, &q, EACCES);
+        return ask(s->link, &q, EACCES);
     }
     return 0;
 }

@@ -494,6 +494,7 @@ static void op_adopt(struct request *q) {
     }
     shared_unref(it.shared);
     s->policy_proto = (uint8_t)gate_proto_of(fd); // whatever near called it
+    s->scoped = q->link->policy && gate_has_interface(fd);
     s->connected = is_connected(fd);
     // Of a carried one nothing is read, for it is not in the state to be.
     sock_set_state(s, it.state, 0);

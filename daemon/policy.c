@@ -40,29 +40,30 @@ bool policy_is_unspecified(const struct policy_addr *a) {
     return memcmp(a->ip, zero, sizeof zero) == 0;
 }
 
-// The IPv4 address inside an IPv6 one that gateways carry there: IPv4-
-// compatible, 6to4, and NAT64's well-known prefix.
-static bool embedded(const struct policy_addr *a, struct policy_addr *out) {
-    static const struct {
-        uint8_t prefix[12];
-        uint8_t len, at; // bytes
-    } kinds[] = {
-        {{0}, 12, 12},
-        {{0x20, 0x02}, 2, 2},
-        {{0x00, 0x64, 0xff, 0x9b}, 12, 12},
-    };
-    for (size_t i = 0; a->family == AF_INET6 && i < 3; i++) {
-        const uint8_t *v4 = a->ip + kinds[i].at;
-        // ::1 is no 0.0.0.1.
-        if (memcmp(a->ip, kinds[i].prefix, kinds[i].len) == 0 && v4[0] != 0) {
-            memset(out, 0, sizeof *out);
-            out->family = AF_INET;
-            out->port = a->port;
-            memcpy(out->ip, v4, 4);
-            return true;
-        }
+// Where in IPv6 addresses gateways and tunnels carry an IPv4 one.
+static const struct embedding {
+    uint8_t from, len, bytes[12]; // what shows it, and where
+    uint8_t at, flip;             // the IPv4 address, and how it is hidden
+} embeddings[] = {
+    {0, 12, {0}, 12, 0},                      // IPv4-compatible
+    {0, 12, {[8] = 0xff, [9] = 0xff}, 12, 0}, // IPv4-translated
+    {0, 12, {0x00, 0x64, 0xff, 0x9b}, 12, 0}, // NAT64
+    {0, 2, {0x20, 0x02}, 2, 0},               // 6to4
+    {0, 4, {0x20, 0x01}, 12, 0xff},           // Teredo
+    {8, 4, {0x00, 0x00, 0x5e, 0xfe}, 12, 0},  // ISATAP
+    {8, 4, {0x02, 0x00, 0x5e, 0xfe}, 12, 0},
+};
+
+static bool embedded(const struct embedding *e, const struct policy_addr *a,
+    struct policy_addr *out) {
+    memset(out, 0, sizeof *out);
+    out->family = AF_INET;
+    out->port = a->port;
+    for (size_t i = 0; i < 4; i++) {
+        out->ip[i] = a->ip[e->at + i] ^ e->flip;
     }
-    return false;
+    // ::1 is no 0.0.0.1.
+    return memcmp(a->ip + e->from, e->bytes, e->len) == 0 && out->ip[0] != 0;
 }
 
 static bool in_net(const struct policy_net *n, const struct policy_addr *a) {
@@ -103,10 +104,19 @@ static bool nets_fit(const struct policy_rule *r, const struct policy_query *q,
 
 static bool addr_fits(const struct policy_rule *r,
     const struct policy_query *q) {
-    struct policy_addr inner;
-    return nets_fit(r, q, &q->addr) ||
-           (!r->allow && !policy_is_unspecified(&q->addr) &&
-               embedded(&q->addr, &inner) && nets_fit(r, q, &inner));
+    const struct policy_addr *a = &q->addr;
+    if (nets_fit(r, q, a)) {
+        return true;
+    }
+    bool reaches = !r->allow && a->family == AF_INET6;
+    for (size_t i = 0; reaches && i < sizeof embeddings / sizeof *embeddings;
+         i++) {
+        struct policy_addr inner;
+        if (embedded(&embeddings[i], a, &inner) && nets_fit(r, q, &inner)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 // --- Rules ---
@@ -130,6 +140,15 @@ static uint32_t actions_of(const struct policy_rule *r, uint32_t proto) {
     return r->actions | (listens && binds ? (uint32_t)POLICY_BIND : 0);
 }
 
+// Resolvers take \119 for w, and letters of other scripts for other letters.
+static bool is_plain(const char *name) {
+    const unsigned char *c = (const unsigned char *)name;
+    while (*c > ' ' && *c < 0x7f && *c != '\\') {
+        c++;
+    }
+    return *c == '\0';
+}
+
 static bool name_fits(const char *pattern, const char *name) {
     char small[256] = "";
     size_t len = strnlen(name, sizeof small - 1);
@@ -142,6 +161,14 @@ static bool name_fits(const char *pattern, const char *name) {
     return fnmatch(pattern, small, 0) == 0;
 }
 
+// What may be any name is no name that is allowed, and is each that is not.
+static bool lookup_fits(const struct policy_rule *r, const char *name) {
+    if (is_plain(name)) {
+        return name_fits(r->pattern, name);
+    }
+    return !r->allow || strcmp(r->pattern, "*") == 0;
+}
+
 static bool rule_fits(const struct policy_rule *r,
     const struct policy_query *q) {
     if (!(actions_of(r, q->proto) & q->action)) {
@@ -149,7 +176,7 @@ static bool rule_fits(const struct policy_rule *r,
     }
     switch (q->action) {
         case POLICY_LOOKUP:
-            return name_fits(r->pattern, q->name);
+            return lookup_fits(r, q->name);
         case POLICY_INTERFACES:
             return true;
         case POLICY_OPTION:

@@ -103,6 +103,15 @@ TEST(refusals_reach_into_translated_addresses) {
     CHECK_EQ(ASK("connect tcp [2002:a01:203:5::1]:1", deny, all), -1);
     CHECK_EQ(ASK("connect tcp [64:ff9b::11.1.2.3]:1", deny, all), 2);
     CHECK_EQ(ASK("connect tcp [2001:a01:203:5::1]:1", deny, all), 2);
+    CHECK_EQ(ASK("connect tcp [::ffff:0:10.1.2.3]:1", deny, all), -1);
+    // Teredo hides it: 10.1.2.3 with all its bits turned.
+    CHECK_EQ(ASK("connect tcp [2001:0:1:2::f5fe:fdfc]:1", deny, all), -1);
+    CHECK_EQ(ASK("connect tcp [2001:0:1:2::a01:203]:1", deny, all), 2);
+    CHECK_EQ(ASK("connect tcp [fe80::5efe:10.1.2.3]:1", deny, all), -1);
+    CHECK_EQ(ASK("connect tcp [2001:db8::200:5efe:a01:203]:1", deny, all), -1);
+    CHECK_EQ(ASK("connect tcp [2001:db8::200:5eff:a01:203]:1", deny, all), 2);
+    // Two ways to read it: each is refused.
+    CHECK_EQ(ASK("connect tcp [2002:b01:203::5efe:10.1.2.3]:1", deny, all), -1);
     CHECK_EQ(ASK("connect tcp [::1]:1", "deny connect tcp ipv4", all), 2);
     // What is allowed for IPv4 is not, there.
     CHECK_EQ(ASK("connect tcp [64:ff9b::10.1.2.3]:1",
@@ -119,6 +128,19 @@ TEST(names_fit_patterns) {
     CHECK_EQ(ASK("lookup example.org", "allow lookup *.example.org"), 0);
     CHECK_EQ(ASK("lookup a.example.org.evil", "allow lookup *.example.org"), 0);
     CHECK_EQ(ASK("lookup .", "allow lookup *"), 1);
+}
+
+TEST(a_name_that_may_be_any) {
+    // As a resolver reads it: www.example.org.
+    CHECK_EQ(ASK("lookup ww\\119.example.org", "deny lookup www.example.org",
+                 "allow lookup *"),
+        -1);
+    CHECK_EQ(ASK("lookup ww\\119.example.org", "allow lookup *.example.org"),
+        0);
+    CHECK_EQ(ASK("lookup ww\\119.example.org", "allow lookup *"), 1);
+    CHECK_EQ(ASK("lookup \xef\xbd\x97.example.org", "deny lookup w.example.org",
+                 "allow lookup *"),
+        -1);
 }
 
 TEST(some_call_could_be_allowed) {
@@ -157,6 +179,7 @@ static const struct test_case cases[] = {
     CASE(who_may_listen_may_bind),
     CASE(refusals_reach_into_translated_addresses),
     CASE(names_fit_patterns),
+    CASE(a_name_that_may_be_any),
     CASE(some_call_could_be_allowed),
     CASE(refusals_are_told_once_a_second),
 };

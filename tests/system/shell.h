@@ -114,7 +114,15 @@ static struct far_addr addr_at(const struct call *c, int i) {
         return (struct far_addr){
             .family = (uint16_t)strtol(word(c, i) + 1, NULL, 0)};
     }
-    return net_addr(word(c, i), number(c, i + 1));
+    char text[64];
+    snprintf(text, sizeof text, "%s", word(c, i));
+    char *scope = strchr(text, '%'); // an interface's index
+    if (scope) {
+        *scope++ = '\0';
+    }
+    struct far_addr a = net_addr(text, number(c, i + 1));
+    a.scope = scope ? (uint32_t)strtoul(scope, NULL, 0) : 0;
+    return a;
 }
 
 // The word after option, 0 if it is not there.

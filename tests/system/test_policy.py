@@ -28,6 +28,7 @@ from harness import (
     until,
 )
 from oracle import PORT, wants
+from resolver import no_such_name, with_resolver
 
 PEER = "127.0.0.1"
 
@@ -35,13 +36,13 @@ PEER = "127.0.0.1"
 class Ruled(Far):
     """A farsockd with a policy, which can be changed."""
 
-    def __init__(self, text, options=()):
+    def __init__(self, text, prefix=()):
         self.conf_dir = Path(tempfile.mkdtemp(prefix="farsock-test-"))
         self.conf_dir.chmod(0o755)
         self.conf = self.conf_dir / "farsockd.conf"
         self.reloads = 0
         self.write(text)
-        super().__init__(["--config", self.conf, *options])
+        super().__init__(["--config", self.conf], prefix)
 
     def write(self, text):
         self.conf.write_text(text, encoding="utf-8")
@@ -143,6 +144,10 @@ PATHS = {
     "IP_UNICAST_IF": ([UDP4], f"setopt s {IP} 50 {socket.htonl(1)}", "option device", [], "EPERM"),
     "IP_PKTINFO's interface": (
         [UDP4], f"sendmsg s hello to {PEER} {PORT} ctl 0 8 12 1 0 0", "option device", ["connect udp loopback"], "EPERM"),
+    "IP_MULTICAST_IF's interface": ([UDP4], f"setopt s {IP} 32 0 0 1", "option device", [], "EPERM"),
+    "IPV6_MULTICAST_IF": ([UDP6], f"setopt s {V6} 17 1", "option device", [], "EPERM"),
+    "SO_BINDTOIFINDEX": ([TCP4], f"setopt s {SOL} 62 1", "option device", [], "EPERM"),
+    "IPV6_UNICAST_IF": ([UDP6], f"setopt s {V6} 76 {socket.htonl(1)}", "option device", [], "EPERM"),
     "SO_MARK": ([TCP4], f"setopt s {SOL} 36 7", "option mark", [], "EPERM"),
     "IP_OPTIONS": ([UDP4], f"setopt s {IP} 4 {text4(bytes([131, 7, 4, 127]))} {text4(bytes([0, 0, 1, 0]))}", "option route", [], "EPERM"),
     "IP_FREEBIND": ([UDP4], f"setopt s {IP} 15 1", "option freebind", [], "EPERM"),
@@ -245,6 +250,60 @@ def paths_are_documented():
     page = (TOP / "docs/man/farsockd.conf.5").read_text(encoding="utf-8")
     missing = [path for path in PATHS if f"\n{path}\t" not in page]
     check(not missing, "not in the table:", missing)
+
+
+@test
+def an_interface_by_its_address():
+    """An interface that a link-local address brought leads to no other address."""
+    name, other = "fe80::1", "2001:db8::2"
+    with Ruled(policy("allow", "deny option device")) as far:
+        with far.net.inside():
+            for line in ("link add far0 type veth peer name far1", "link set far1 up", "link set far0 up",
+                         f"addr add {name}/64 dev far0 nodad", "route add default dev far0",
+                         "addr add 2001:db8::1/64 dev far0 nodad"):  # fmt: skip
+                subprocess.run(["ip", "-6", *line.split()], check=True)
+            index = socket.if_nametoindex("far0")
+        sh = far.shell()
+        near, send = f"fe80::2%{index} {PORT}", f"sendto s hello {other} {PORT}"
+        # How the socket gets the interface.
+        for got in (f"connect s {near}", f"bind s {name}%{index} 0", f"connect s ff02::1%{index} {PORT}"):
+            wants(sh, UDP6, "0")
+            wants(sh, send, "5")  # it has none
+            wants(sh, "close s", "0")
+            wants(sh, UDP6, "0")
+            wants(sh, got, "0")
+            wants(sh, f"sendto s hello {near}", "5")
+            wants(sh, send, "EPERM")
+            wants(sh, f"connect s {other} {PORT}", "EPERM")
+            far.reload(policy("allow"))
+            wants(sh, send, "5")
+            far.reload(policy("allow", "deny option device"))
+            wants(sh, "close s", "0")
+        wants(sh, TCP6, "0")
+        wants(sh, f"bind s {name}%{index} 0", "0")
+        wants(sh, f"connect s {other} {PORT} nowait", "EPERM")
+
+
+@test
+def names_that_mean_the_same():
+    """A name that is written so that it does not look like itself is refused, too."""
+    name, directory = "www.example.test", tempfile.TemporaryDirectory(dir="/var/tmp")
+    Path(directory.name).chmod(0o755)
+    same = ("WWW.Example.test.", r"ww\119.example.test", r"ww\w.example.test", "www.\uff45xample.test")
+    with directory, Ruled(policy("allow", f"deny lookup {name}"), with_resolver(Path(directory.name))) as far:
+        server = far.net.udp(53)
+        sh = far.shell()
+        for text in (name, *same):
+            wants(sh, f"lookup {text} 80 2 1", "EAI -4")
+        # None of them got there: the first question is the next one's.
+        sh.begin("a", "lookup ww.example.test 80 2 1")
+        question, asker = server.recvfrom(2000)
+        check(b"\2ww\7example" in question, question)
+        server.sendto(no_such_name(question), asker)
+        wants(sh, "lookup 127.0.0.1 80 2 1", "1 127.0.0.1 80 type 1 proto 6")
+        check_equal(sh.result("a"), "EAI -2")
+        far.reload(policy("deny", "allow lookup *.example.test"))
+        wants(sh, r"lookup ww\046example.test 80 2 1", "EAI -4")
 
 
 # --- What comes in ---
