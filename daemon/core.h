@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 
 #include "daemon/engine.h"
+#include "daemon/policy.h"
 #include "ring/ring.h"
 
 // One turn's share, so that nobody waits long for the others.
@@ -100,6 +101,7 @@ struct engine {
     struct node lingering; // sockets whose close waits for a deadline
     struct node orphans;
     struct node tokens;
+    struct node reusing; // sockets with SO_REUSEPORT
     uint64_t orphan_bytes;
     uint32_t last_link_id;
     struct engine_totals total;
@@ -324,6 +326,9 @@ struct sock {
 
     struct stamps *stamps; // NULL: none came
 
+    struct node reuse; // in engine->reusing
+    struct policy_addr reuse_at;
+
     struct shared *shared; // NULL: no other process has this datagram socket
     struct node share;     // in its list
 
@@ -442,6 +447,16 @@ bool urgent_look(struct sock *s);
 // Takes note of urgent data wherever it is. What recv(MSG_OOB) would say: 1, or
 // 0, or a far_err.
 int32_t urgent_find(struct sock *s);
+
+// --- Ports that sockets share (reuse.c) ---
+
+// SO_REUSEPORT or the local address of s may have changed.
+void reuse_note(struct sock *s);
+
+// Before bind(): 0, or EADDRINUSE if another user's socket has the port, which
+// the kernel takes for one of ours.
+int reuse_bind(const struct sock *s, const struct sockaddr_storage *at,
+    socklen_t len);
 
 // --- Errors and times (errqueue.c, stamps.c) ---
 

@@ -120,6 +120,7 @@ struct engine *engine_new(const struct engine_config *config) {
     node_init(&e->lingering);
     node_init(&e->orphans);
     node_init(&e->tokens);
+    node_init(&e->reusing);
     if (!open_descriptors(e)) {
         int saved = errno;
         engine_free(e);

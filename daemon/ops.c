@@ -201,9 +201,13 @@ static void op_bind(struct request *q) {
     struct sockaddr_storage sa;
     memcpy(&req, q->payload, sizeof req);
     socklen_t len = host_addr(&req.addr, &sa);
-    int32_t r = far_errno(gate_bind(q->sock, &sa, len));
+    int refused = gate_bind(q->sock, &sa, len);
+    int32_t r = far_errno(refused ? refused : reuse_bind(q->sock, &sa, len));
     if (r == FAR_OK) {
         r = far_result(bind(q->sock->fd, (struct sockaddr *)&sa, len));
+    }
+    if (r == FAR_OK && !node_is_alone(&q->sock->reuse)) {
+        reuse_note(q->sock);
     }
     publish_and_reply(q, r, NULL, 0);
 }
@@ -273,6 +277,9 @@ static void op_listen(struct request *q) {
     }
     if (r == FAR_OK) {
         sock_set_state(q->sock, FAR_ST_LISTENING, 0);
+        if (!node_is_alone(&q->sock->reuse)) {
+            reuse_note(q->sock);
+        }
         sock_refresh(q->sock);
     }
     publish_and_reply(q, r, NULL, 0);
@@ -496,6 +503,7 @@ static void op_adopt(struct request *q) {
     s->policy_proto = (uint8_t)gate_proto_of(fd); // whatever near called it
     s->scoped = q->link->policy && gate_has_interface(fd);
     s->connected = is_connected(fd);
+    reuse_note(s);
     // Of a carried one nothing is read, for it is not in the state to be.
     sock_set_state(s, it.state, 0);
     sock_refresh(s);

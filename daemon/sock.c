@@ -488,6 +488,7 @@ struct sock *sock_new(struct link *l, uint32_t slot,
     node_init(&s->run);
     node_init(&s->linger);
     node_init(&s->share);
+    node_init(&s->reuse);
     place_rings(s, rings);
     // A datagram sent gives room, and so an event: only when it is wanted.
     uint32_t events = EPOLLIN | EPOLLPRI | EPOLLRDHUP;
@@ -526,6 +527,7 @@ void sock_finish(struct sock *s) {
     }
     node_remove(&s->run);
     node_remove(&s->linger);
+    node_remove(&s->reuse);
     s->dirty = false;
     // A link that we end has a near that lives: it shall see the link's death,
     // not a socket that was closed.

@@ -116,6 +116,9 @@ static void note_option(struct sock *s, int host_level, int host_name,
     if (host_level == SOL_SOCKET && host_name == SO_OOBINLINE) {
         note_inline(s, val, len);
     }
+    if (host_level == SOL_SOCKET && host_name == SO_REUSEPORT) {
+        reuse_note(s);
+    }
     bool is_recverr = (host_level == IPPROTO_IP && host_name == IP_RECVERR) ||
                       (host_level == IPPROTO_IPV6 && host_name == IPV6_RECVERR);
     if (is_recverr) {

@@ -13,9 +13,11 @@ from harness import (
     FARSOCKD,
     PATIENCE_S,
     SANITIZED,
+    Shell,
     check,
     check_equal,
     main,
+    program,
     skip,
     test,
     until,
@@ -156,6 +158,54 @@ def who_may_attach():
         text = refused(far.link, hello(), EACCES)
         check("user 0" in text, text)
         until("a line", lambda: "refused process" in far.daemon.stderr)
+
+
+# Sockets that ask to share a port: what each user's calls give.
+KINDS = {"tcp": "2 1", "udp": "2 2", "tcp6": "10 1"}
+SHARING = [
+    (mine, theirs, at, to, both)
+    for mine, theirs in (("tcp", "tcp"), ("udp", "udp"), ("tcp6", "tcp"), ("tcp", "udp"))
+    for at, to in (("any", "any"), ("127.0.0.1", "any"), ("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.2"))
+    for both in (False, True)
+]  # fmt: skip
+
+
+def share_ports(shells):
+    """What two users' shells get, for each of SHARING."""
+    got = []
+    for mine, theirs, at, to, both in SHARING:
+        for sh, kind, where in zip(shells, (mine, theirs), (at, to)):
+            six = kind == "tcp6"
+            where = {"any": "::" if six else "0.0.0.0"}.get(where, f"::ffff:{where}" if six else where)
+            wants(sh, f"socket s {KINDS[kind]}", "0")
+            wants(sh, "setopt s 1 15 1", "0")
+            if both:
+                wants(sh, "setopt s 1 2 1", "0")
+            got.append((mine, theirs, at, to, both, sh(f"bind s {where} 5353"), sh("listen s 5")))
+        for sh in shells:
+            wants(sh, "close s", "0")
+    return got
+
+
+@test
+def ports_are_not_shared_among_users():
+    """SO_REUSEPORT shares a port among one user's sockets, as natively."""
+    users = [["setpriv", f"--reuid={n}", f"--regid={n}", "--clear-groups"] for n in (12345, 12346)]
+    shell = program("shell")
+    with Configured("[daemon]\nmode = 0666\n") as far:
+        for a, b in ((0, 1), (1, 0), (0, 0)):
+            pairs = [
+                [Shell(run(*users[n], shell, how)) for n in (a, b)]
+                for run, how in ((far.near, "far"), (far.native, "native"))
+            ]
+            got, want = (share_ports(pair) for pair in pairs)
+            refused = sum("EADDRINUSE" in row for row in want)
+            check(refused if a != b else not refused, refused, "are refused natively")
+            wrong = [f"{x}, natively {y}" for x, y in zip(got, want) if x != y]
+            check(not wrong, "; ".join(wrong))
+            for pair in pairs:
+                for sh in pair:
+                    sh.end()
 
 
 @test
