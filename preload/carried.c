@@ -3,6 +3,7 @@
 #include "preload/preload.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 // The kernel's calls do for their bytes. What concerns the connection is asked
@@ -11,38 +12,98 @@
 static struct carried *_Atomic all[FD_MAX];
 static _Atomic int top;
 
-struct carried *carried_at(int fd) {
+// What one says is read and changed under this, and none goes meanwhile. Held
+// while the process forks.
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void carried_lock(void) {
+    own_lock(&lock);
+}
+
+void carried_unlock(void) {
+    own_unlock(&lock);
+}
+
+static struct carried *at(int fd) {
     return (unsigned)fd < FD_MAX ? atomic_load(&all[fd]) : NULL;
 }
 
+bool is_carried(int fd) {
+    return at(fd) != NULL;
+}
+
+// A copy of it. False: it is none.
+static bool look(int fd, struct carried *out) {
+    carried_lock();
+    const struct carried *c = at(fd);
+    if (c) {
+        *out = *c;
+    }
+    carried_unlock();
+    return c != NULL;
+}
+
 bool carried_now(int fd) {
-    if (!psock_at(fd) && !carried_at(fd)) {
+    if (!psock_at(fd) && !is_carried(fd)) {
         return false;
     }
     int saved = errno;
     sharing_lock();
     sharing_unlock();
     errno = saved;
-    return carried_at(fd) != NULL;
+    return is_carried(fd);
 }
 
 bool now_carried(int fd, ssize_t n) {
     return n < 0 && (errno == ENOTCONN || errno == EBADF) && carried_now(fd);
 }
 
-void carried_set(int fd, struct carried *c) {
-    int now = top;
-    while (now <= fd && !atomic_compare_exchange_weak(&top, &now, fd + 1)) {
-    }
-    atomic_fetch_add(&c->refs, 1);
+// Under the lock.
+static void set(int fd, struct carried *c) {
+    top = top > fd ? (int)top : fd + 1;
+    c->refs++;
     atomic_store(&all[fd], c);
+}
+
+static void let_go(struct carried *c) {
+    if (--c->refs == 0) {
+        free(c);
+    }
+}
+
+void carried_set(int fd, struct carried *c) {
+    carried_lock();
+    set(fd, c);
+    carried_unlock();
+}
+
+void carried_let_go(struct carried *c) {
+    carried_lock();
+    let_go(c);
+    carried_unlock();
+}
+
+void carried_dup(int fd, int copy) {
+    if (!is_carried(fd)) {
+        return;
+    }
+    carried_lock();
+    struct carried *c = at(fd);
+    if (c) {
+        set(copy, c);
+    }
+    carried_unlock();
 }
 
 void carried_forget(int from, int to) {
     for (int fd = from; fd <= to && fd < top; fd++) {
-        struct carried *c = atomic_exchange(&all[fd], NULL);
-        if (c && atomic_fetch_sub(&c->refs, 1) == 1) {
-            free(c);
+        if (is_carried(fd)) {
+            carried_lock();
+            struct carried *c = atomic_exchange(&all[fd], NULL);
+            if (c) {
+                let_go(c);
+            }
+            carried_unlock();
         }
     }
 }
@@ -51,14 +112,14 @@ void carried_forget(int from, int to) {
 
 int carried_ask(int fd, carried_call *call, void *arg) {
     struct plink *l = link_get();
-    const struct carried *c = carried_at(fd);
-    if (!l || !c) {
+    struct carried c;
+    if (!l || !look(fd, &c)) {
         return l ? FAR_EBADF : FAR_ENETDOWN;
     }
     call_begin(true);
     sharing_lock();
-    int sock = far_posix_adopt(l->posix, fd, (uint32_t)c->family, SOCK_STREAM,
-        (uint32_t)c->proto);
+    int sock = far_posix_adopt(l->posix, fd, (uint32_t)c.family, SOCK_STREAM,
+        (uint32_t)c.proto);
     sharing_unlock();
     if (sock < 0) {
         return sock == FAR_ENOENT ? FAR_ENETDOWN : sock;
@@ -70,24 +131,31 @@ int carried_ask(int fd, carried_call *call, void *arg) {
 
 static int ask_names(struct far_link *l, int sock, void *arg) {
     struct carried *c = arg;
-    struct far_addr local;
-    struct far_addr peer;
-    int err = far_getsockname(l, sock, &local);
-    err = err < 0 ? err : far_getpeername(l, sock, &peer);
-    if (err >= 0) {
-        sharing_lock();
-        c->local = local;
-        c->peer = peer;
+    int err = far_getsockname(l, sock, &c->local);
+    return err < 0 ? err : far_getpeername(l, sock, &c->peer);
+}
+
+static void keep_names(int fd, const struct carried *names) {
+    carried_lock();
+    struct carried *c = at(fd);
+    if (c) {
+        c->local = names->local;
+        c->peer = names->peer;
         c->named = true;
-        sharing_unlock();
     }
-    return err;
+    carried_unlock();
 }
 
 // Of one that another process made a carried one, the names are not known yet.
 int carried_name(int fd, bool peer, struct sockaddr *sa, socklen_t *len) {
-    struct carried *c = carried_at(fd);
-    int err = c && !c->named ? carried_ask(fd, ask_names, c) : FAR_OK;
-    return !c || err < 0 ? far_done(c ? err : FAR_EBADF)
-                         : addr_give(peer ? &c->peer : &c->local, sa, len);
+    struct carried c;
+    int err = look(fd, &c) ? FAR_OK : FAR_EBADF;
+    if (err == FAR_OK && !c.named) {
+        err = carried_ask(fd, ask_names, &c);
+        if (err >= 0) {
+            keep_names(fd, &c);
+        }
+    }
+    return err < 0 ? far_done(err)
+                   : addr_give(peer ? &c.peer : &c.local, sa, len);
 }

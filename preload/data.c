@@ -170,18 +170,6 @@ ssize_t far_readv(struct psock *s, const struct iovec *iov, int count) {
 
 // --- The calls ---
 
-// What a blocking call has not sent when the stream changes hands goes the new
-// way.
-static ssize_t send_rest(int fd, const void *buf, size_t len, int flags,
-    ssize_t done) {
-    if (done <= 0 || (size_t)done == len || !carried_at(fd)) {
-        return done;
-    }
-    ssize_t n = real()->send(fd, (const char *)buf + done, len - (size_t)done,
-        flags | MSG_NOSIGNAL);
-    return n > 0 ? done + n : done;
-}
-
 EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags) {
     struct psock *s = psock_at(fd);
     ssize_t n = s ? far_send_bytes(s, buf, len, flags, NULL, 0) : 0;
@@ -212,7 +200,9 @@ EXPORT ssize_t write(int fd, const void *buf, size_t len) {
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
     struct psock *s = psock_at(fd);
     ssize_t n = s ? far_writev(s, iov, count) : 0;
-    return s && !now_carried(fd, n) ? n : real()->writev(fd, iov, count);
+    return s && !now_carried(fd, n)
+               ? send_rest_pieces(fd, iov, (size_t)count, 0, n)
+               : real()->writev(fd, iov, count);
 }
 
 // Of sockets that are not far.
@@ -232,8 +222,14 @@ static ssize_t recv_other(int fd, struct msghdr *msg, int flags) {
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
     struct psock *s = psock_at(fd);
+    struct msghdr m;
     ssize_t n = s ? far_send_msg(s, msg, flags) : 0;
-    return s && !now_carried(fd, n) ? n : send_other(fd, msg, flags);
+    if (!s || now_carried(fd, n)) {
+        return send_other(fd, msg, flags);
+    }
+    return n > 0 && user_copy(&m, msg, sizeof m) == 0
+               ? send_rest_pieces(fd, m.msg_iov, m.msg_iovlen, flags, n)
+               : n;
 }
 
 static bool put_len(struct mmsghdr *m, ssize_t n) {
@@ -267,7 +263,8 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *all, unsigned count, int flags) {
 EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags) {
     struct psock *s = psock_at(fd);
     ssize_t n = s ? far_recv_bytes(s, buf, len, flags, NULL, NULL) : 0;
-    return s && !now_carried(fd, n) ? n : real()->recv(fd, buf, len, flags);
+    return s && !now_carried(fd, n) ? recv_rest(fd, buf, len, flags, n)
+                                    : real()->recv(fd, buf, len, flags);
 }
 
 EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
@@ -276,7 +273,7 @@ EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
     ssize_t n =
         s ? far_recv_bytes(s, buf, len, flags, from.__sockaddr__, from_len) : 0;
     return s && !now_carried(fd, n)
-               ? n
+               ? recv_rest(fd, buf, len, flags, n)
                : real()->recvfrom(fd, buf, len, flags, from, from_len);
 }
 

@@ -73,11 +73,8 @@ static int copied(int fd, int copy) {
         table_set(copy, s);
         table_unlock();
     }
-    struct carried *c = carried_at(fd);
-    if (copy >= 0 && c) {
-        carried_set(copy, c);
-    }
     if (copy >= 0) {
+        carried_dup(fd, copy);
         epoll_dup(fd, copy);
     }
     if (s && (unsigned)copy <= STDERR_FILENO) {

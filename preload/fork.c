@@ -107,7 +107,7 @@ static int share(struct psock *s) {
     int err = far_posix_share(s->link->posix, s->handle, pair[0], pair[1]);
     bool moved =
         err >= 0 && far_sockinfo(l, s->handle, &family, &type, &proto) < 0;
-    c->refs = 1;
+    c->refs = 1; // ours
     if (err >= 0) {
         s->ino = token_mark(pair[0], s, moved);
         replace_tokens(s, pair[0], moved ? c : NULL);
@@ -116,9 +116,7 @@ static int share(struct psock *s) {
     if (moved) {
         give_to_kernel(s);
     }
-    if (atomic_fetch_sub(&c->refs, 1) == 1) {
-        free(c);
-    }
+    carried_let_go(c);
     real()->close(pair[0]);
     real()->close(pair[1]);
     return err;
@@ -195,9 +193,11 @@ static void before_fork(void) {
     share_all(every);
     table_lock();
     epoll_before_fork();
+    carried_lock();
 }
 
 static void in_parent(void) {
+    carried_unlock();
     epoll_after_fork(false);
     table_unlock();
     own_unlock(&sharing);
@@ -207,6 +207,7 @@ static void in_parent(void) {
 static void in_child(void) {
     hold_forget();
     table_inherit();
+    carried_unlock();
     epoll_after_fork(true);
     table_unlock();
     own_unlock(&sharing);

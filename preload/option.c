@@ -122,7 +122,7 @@ EXPORT int setsockopt(int fd, int level, int opt, const void *val,
     socklen_t len) {
     struct psock *s = psock_at(fd);
     if (!s) {
-        return carried_at(fd) ? set_carried(fd, level, opt, val, len)
+        return is_carried(fd) ? set_carried(fd, level, opt, val, len)
                               : real()->setsockopt(fd, level, opt, val, len);
     }
     uint64_t room[VALUE_MAX / sizeof(uint64_t)];
@@ -147,7 +147,7 @@ EXPORT int getsockopt(int fd, int level, int opt, void *restrict val,
     socklen_t *restrict len) {
     struct psock *s = psock_at(fd);
     if (!s) {
-        return carried_at(fd) ? get_carried(fd, level, opt, val, len)
+        return is_carried(fd) ? get_carried(fd, level, opt, val, len)
                               : real()->getsockopt(fd, level, opt, val, len);
     }
     uint64_t room[VALUE_MAX / sizeof(uint64_t)] = {0};

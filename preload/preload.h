@@ -255,6 +255,13 @@ ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags);
 ssize_t far_writev(struct psock *s, const struct iovec *iov, int count);
 ssize_t far_readv(struct psock *s, const struct iovec *iov, int count);
 
+// Of a call that has moved a part when its stream became a carried one
+// (rest.c): goes on with the rest.
+ssize_t send_rest(int fd, const void *buf, size_t len, int flags, ssize_t done);
+ssize_t send_rest_pieces(int fd, const struct iovec *user, size_t count,
+    int flags, ssize_t done);
+ssize_t recv_rest(int fd, void *buf, size_t len, int flags, ssize_t done);
+
 // --- Sockets of several processes (fork.c, carried.c, token.c) ---
 
 // One thread at a time makes tokens known to farsockd, or shows them.
@@ -268,6 +275,8 @@ int share_fd(int fd);
 
 // Writes on the token for what it stands; its inode.
 ino_t token_mark(int token, const struct psock *s, bool carried);
+// Whether it has been written there.
+bool token_is(int fd);
 // Makes a descriptor from another process a far socket, if it is a token.
 void token_take(int fd);
 
@@ -281,17 +290,21 @@ void rights_take_all(const struct mmsghdr *all, int count);
 // A stream that farsockd carries over its token: the kernel's for all but what
 // concerns the connection.
 struct carried {
-    _Atomic int refs;
+    int refs; // under the lock of all
     int family, proto;
-    _Atomic bool named; // these are known
+    bool named; // these are known
     struct far_addr local, peer;
 };
-struct carried *carried_at(int fd);
+bool is_carried(int fd);
 // The same after an error, which may have come while another thread forks.
 bool carried_now(int fd);
 // A call failed because another thread forked meanwhile: it is to be made anew.
 bool now_carried(int fd, ssize_t n);
-void carried_set(int fd, struct carried *c);
+void carried_set(int fd, struct carried *c); // takes a reference
+void carried_let_go(struct carried *c);
+void carried_dup(int fd, int copy);
+void carried_lock(void); // around a fork, too
+void carried_unlock(void);
 void carried_forget(int from, int to);
 // The result of a call on a slot of the connection's, or a far_err.
 typedef int carried_call(struct far_link *l, int sock, void *arg);

@@ -190,7 +190,7 @@ EXPORT int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len) {
         // What changes hands while it connects is connected.
         return now_carried(fd, r) ? 0 : r;
     }
-    return carried_at(fd) ? connect_carried(addr, len)
+    return is_carried(fd) ? connect_carried(addr, len)
                           : real()->connect(fd, addr, len);
 }
 
@@ -235,14 +235,28 @@ static int name_of(struct psock *s, name_call *ask, struct sockaddr *sa,
     return err < 0 ? far_done(err) : addr_give(&a, sa, len);
 }
 
+// Of a token that is about to be closed, or was duplicated just now, by another
+// thread: there is no socket yet, or any more.
+static int kernels_name(int fd, int r, const struct sockaddr *sa) {
+    sa_family_t family = AF_UNSPEC;
+    if (r == 0 && fari_fds_top > 0 &&
+        user_copy(&family, &sa->sa_family, sizeof family) == 0 &&
+        family == AF_UNIX && token_is(fd)) {
+        errno = EBADF;
+        return -1;
+    }
+    return r;
+}
+
 EXPORT int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
     struct psock *s = psock_at(fd);
     int r = s ? name_of(s, far_getsockname, addr.__sockaddr__, len) : -1;
     if (s && !now_carried(fd, r)) {
         return r;
     }
-    return carried_at(fd) ? carried_name(fd, false, addr.__sockaddr__, len)
-                          : real()->getsockname(fd, addr, len);
+    return is_carried(fd) ? carried_name(fd, false, addr.__sockaddr__, len)
+                          : kernels_name(fd, real()->getsockname(fd, addr, len),
+                                addr.__sockaddr__);
 }
 
 EXPORT int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
@@ -251,6 +265,7 @@ EXPORT int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *len) {
     if (s && !now_carried(fd, r)) {
         return r;
     }
-    return carried_at(fd) ? carried_name(fd, true, addr.__sockaddr__, len)
-                          : real()->getpeername(fd, addr, len);
+    return is_carried(fd) ? carried_name(fd, true, addr.__sockaddr__, len)
+                          : kernels_name(fd, real()->getpeername(fd, addr, len),
+                                addr.__sockaddr__);
 }

@@ -77,6 +77,11 @@ static bool read_mark(int fd, struct token_is *out) {
     return parse(un.sun_path + 1 + MARK_LEN, out) && inode_of(fd) == out->ino;
 }
 
+bool token_is(int fd) {
+    struct token_is t;
+    return read_mark(fd, &t);
+}
+
 // --- Taking up ---
 
 static bool take_known(int fd, const struct token_is *t) {

@@ -26,6 +26,8 @@ enum fari_use {
     FARI_FREE,
     FARI_OPEN,
     FARI_CLOSING, // closed by near; far has not let go yet
+    FARI_MOVING,  // open; far is asked whether it takes its rings over
+    FARI_MOVED,   // far did: as closing for all but the calls that are in it
 };
 
 enum fari_sock_flag {
@@ -302,6 +304,11 @@ bool fari_arm_rx(struct far_link *l, uint32_t slot, uint32_t seen);
 // an open socket stays open. FARI_PINNED in place of the handle: it is pinned.
 #define FARI_PINNED (-1)
 bool fari_is_open(struct far_link *l, uint32_t slot, int sock);
+// Locks one of a socket's two for a call that touches its rings, when far is
+// not just taking them over. FAR_OK, or what the call gives: also then the lock
+// is held.
+int fari_lock_ring(struct far_link *l, uint32_t slot, int sock,
+    _Atomic uint32_t *lock);
 // Under tx_lock: a third of the ring is free.
 bool fari_has_room(const struct far_link *l, uint32_t slot);
 // Sleeps on a pinned socket until something about it changed. The deadline's

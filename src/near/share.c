@@ -2,17 +2,48 @@
 // SPDX-License-Identifier: MIT
 #include "near/near.h"
 
-// Under no lock: from now on (or again) the handle names a socket.
-static void set_use(struct far_link *l, uint32_t slot, uint8_t use) {
+// Under no lock. One that was closed meanwhile stays so.
+static void set_use(struct far_link *l, uint32_t slot, uint8_t from,
+    uint8_t to) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->tx_lock);
     fari_lock(l, &s->rx_lock);
-    fari_publish_rx(l, slot, true);
+    if (to == FARI_MOVING) {
+        fari_publish_rx(l, slot, true);
+    }
     fari_lock(l, &l->lock);
-    s->use = use;
+    if (s->use == from) {
+        s->use = to;
+    }
+    fari_wake(l, FARI_WAIT_SOCK, slot);
     fari_unlock(l, &l->lock);
     fari_unlock(l, &s->rx_lock);
     fari_unlock(l, &s->tx_lock);
+}
+
+// Until far has answered.
+static void wait_moved(struct far_link *l, uint32_t slot) {
+    uint64_t until = fari_deadline(l, FARI_PART_MS);
+    uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
+    while (l->socks[slot].use == FARI_MOVING && !fari_is_down(l)) {
+        fari_wait_far(l, w, until);
+    }
+    fari_wait_end(l, w);
+}
+
+int fari_lock_ring(struct far_link *l, uint32_t slot, int sock,
+    _Atomic uint32_t *lock) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, lock);
+    while (s->use == FARI_MOVING && !fari_is_down(l)) {
+        fari_unlock(l, lock);
+        wait_moved(l, slot);
+        fari_lock(l, lock);
+    }
+    if (sock == FARI_PINNED) {
+        return s->use == FARI_MOVED ? FAR_ENOTCONN : FAR_OK;
+    }
+    return fari_find(l, sock) == slot ? FAR_OK : FAR_EBADF;
 }
 
 // Nobody takes a datagram until let_rx(): neither one that is being moved, nor
@@ -63,19 +94,18 @@ int far_share(struct far_link *l, int sock) {
         .undo = FARI_NO_SLOT,
     };
     bool stream = l->socks[slot].type == FAR_SOCK_STREAM;
-    bool moves = stream && (fari_state(l, slot) & FAR_ST_CONNECTED);
-    if (!stream) {
+    if (stream) {
+        // Nobody may read or write what far is about to take over: a
+        // connection, which it may become only now.
+        set_use(l, slot, FARI_OPEN, FARI_MOVING);
+    } else {
         hold_rx(l, slot);
     }
-    if (moves) {
-        // Nobody may read or write what far is about to take over.
-        set_use(l, slot, FARI_CLOSING);
-    }
     int err = fari_request(l, &ask, FAR_FOREVER);
-    if (moves && err < 0) {
-        set_use(l, slot, FARI_OPEN);
-    }
-    if (!stream) {
+    if (stream) {
+        bool moved = err >= 0 && (fari_state(l, slot) & FAR_ST_CLOSED);
+        set_use(l, slot, FARI_MOVING, moved ? FARI_MOVED : FARI_OPEN);
+    } else {
         let_rx(l, slot, err >= 0);
     }
     fari_unpin(l, slot);

@@ -25,17 +25,22 @@ int fari_handle(const struct far_link *l, uint32_t slot) {
 
 uint32_t fari_find(struct far_link *l, int handle) {
     uint32_t slot = (uint32_t)handle & 0xffffu;
-    if (handle < 0 || slot >= l->lay.sockets ||
-        atomic_load_explicit(&l->socks[slot].use, memory_order_acquire) !=
-            FARI_OPEN ||
-        fari_handle(l, slot) != handle) {
+    if (handle < 0 || slot >= l->lay.sockets) {
         return FARI_NO_SLOT;
     }
-    return slot;
+    uint8_t use =
+        atomic_load_explicit(&l->socks[slot].use, memory_order_acquire);
+    bool open = use == FARI_OPEN || use == FARI_MOVING;
+    return open && fari_handle(l, slot) == handle ? slot : FARI_NO_SLOT;
 }
 
 bool fari_is_open(struct far_link *l, uint32_t slot, int sock) {
     return sock == FARI_PINNED || fari_find(l, sock) == slot;
+}
+
+// Near is through with it, far perhaps not yet.
+static bool is_closing(const struct fari_sock *s) {
+    return s->use == FARI_CLOSING || s->use == FARI_MOVED;
 }
 
 uint32_t fari_pin(struct far_link *l, int handle) {
@@ -79,7 +84,7 @@ void fari_unpin(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &l->lock);
     s->users--;
-    bool ring = s->users == 0 && s->use == FARI_CLOSING && say_closed(l, slot);
+    bool ring = s->users == 0 && is_closing(s) && say_closed(l, slot);
     fari_unlock(l, &l->lock);
     if (ring) {
         fari_bell(l);
@@ -153,7 +158,7 @@ static uint32_t take_slot(struct far_link *l, bool *closing) {
     }
     *closing = false;
     for (uint32_t i = 0; slot == FARI_NO_SLOT && i < l->lay.sockets; i++) {
-        *closing = *closing || l->socks[i].use == FARI_CLOSING;
+        *closing = *closing || is_closing(&l->socks[i]);
     }
     fari_unlock(l, &l->lock);
     return slot;
@@ -193,7 +198,7 @@ void fari_slot_drop(struct far_link *l, uint32_t slot) {
 
 void fari_slot_kicked(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
-    if (s->use == FARI_CLOSING && s->users == 0 &&
+    if (is_closing(s) && s->users == 0 &&
         (fari_state(l, slot) & FAR_ST_CLOSED)) {
         give_back(l, slot);
     }

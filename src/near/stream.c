@@ -124,10 +124,10 @@ static int32_t put_urgent(struct far_link *l, uint32_t slot, struct rest *r) {
 static int32_t try_send(struct far_link *l, uint32_t slot, int sock,
     struct rest *r, bool arm) {
     struct fari_sock *s = &l->socks[slot];
-    fari_lock(l, &s->tx_lock);
-    int32_t n = fari_is_open(l, slot, sock)
-                    ? fari_may_send(l, slot, r->done == 0)
-                    : FAR_EBADF;
+    int32_t n = fari_lock_ring(l, slot, sock, &s->tx_lock);
+    if (n == FAR_OK) {
+        n = fari_may_send(l, slot, r->done == 0);
+    }
     while (n == FAR_OK && r->len > r->done) {
         n = r->urgent ? put_urgent(l, slot, r) : put(l, slot, r);
         if (n == 0 && (!arm || fari_arm_tx(l, slot) || fari_is_down(l))) {
@@ -280,8 +280,7 @@ static int32_t take(struct far_link *l, uint32_t slot, struct want *q) {
 static int32_t try_recv(struct far_link *l, uint32_t slot, int sock,
     struct want *q, bool arm) {
     struct fari_sock *s = &l->socks[slot];
-    fari_lock(l, &s->rx_lock);
-    int32_t n = fari_is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
+    int32_t n = fari_lock_ring(l, slot, sock, &s->rx_lock);
     while (n == FAR_OK) {
         n = take(l, slot, q);
         if (n != 0 || q->stop || s->rx_head - s->rx_tail > offset_of(q)) {

@@ -75,8 +75,10 @@ static int32_t take_byte(struct far_link *l, uint32_t slot,
 static int32_t try_byte(struct far_link *l, uint32_t slot,
     const struct far_iov *iov, size_t count, uint32_t flags, uint32_t *out) {
     struct fari_sock *s = &l->socks[slot];
-    fari_lock(l, &s->rx_lock);
-    int32_t n = take_byte(l, slot, iov, fari_iov_len(iov, count), flags, out);
+    int32_t n = fari_lock_ring(l, slot, FARI_PINNED, &s->rx_lock);
+    if (n == FAR_OK) {
+        n = take_byte(l, slot, iov, fari_iov_len(iov, count), flags, out);
+    }
     fari_unlock(l, &s->rx_lock);
     return n;
 }

@@ -29,8 +29,10 @@ static uint32_t tx_span(struct far_link *l, uint32_t slot, size_t want) {
 static int32_t try_reserve(struct far_link *l, uint32_t slot, void **p,
     size_t want, bool arm) {
     struct fari_sock *s = &l->socks[slot];
-    fari_lock(l, &s->tx_lock);
-    int32_t n = fari_may_send(l, slot, true);
+    int32_t n = fari_lock_ring(l, slot, FARI_PINNED, &s->tx_lock);
+    if (n == FAR_OK) {
+        n = fari_may_send(l, slot, true);
+    }
     while (n == FAR_OK) {
         fari_refresh_tx(l, slot);
         n = (int32_t)tx_span(l, slot, want);
@@ -85,8 +87,11 @@ int far_send_commit(struct far_link *l, int sock, size_t n) {
         return err;
     }
     struct fari_sock *s = &l->socks[slot];
-    fari_lock(l, &s->tx_lock);
-    err = n <= tx_span(l, slot, n) ? fari_may_send(l, slot, true) : FAR_EINVAL;
+    err = fari_lock_ring(l, slot, FARI_PINNED, &s->tx_lock);
+    if (err == FAR_OK) {
+        err = n <= tx_span(l, slot, n) ? fari_may_send(l, slot, true)
+                                       : FAR_EINVAL;
+    }
     if (err == FAR_OK && n > 0) {
         uint32_t old = s->tx_head;
         far_ring_clean(FAR_AT_SEND_COMMIT, fari_tx_ring(l, slot),
@@ -131,13 +136,15 @@ int32_t far_recv_peek(struct far_link *l, int sock, const void **p, size_t want,
                      : FAR_EINVAL;
     if (n > 0) {
         struct fari_sock *s = &l->socks[slot];
-        fari_lock(l, &s->rx_lock);
-        uint32_t size = l->lay.rx_ring;
-        uint32_t pos = 0;
-        n = (int32_t)rx_span(l, slot, want, &pos);
-        far_ring_inv(FAR_AT_RECV_PEEK, fari_rx_ring(l, slot), size, pos,
-            (uint32_t)n);
-        *p = fari_rx_ring(l, slot) + (pos & (size - 1u));
+        n = fari_lock_ring(l, slot, FARI_PINNED, &s->rx_lock);
+        if (n == FAR_OK) {
+            uint32_t size = l->lay.rx_ring;
+            uint32_t pos = 0;
+            n = (int32_t)rx_span(l, slot, want, &pos);
+            far_ring_inv(FAR_AT_RECV_PEEK, fari_rx_ring(l, slot), size, pos,
+                (uint32_t)n);
+            *p = fari_rx_ring(l, slot) + (pos & (size - 1u));
+        }
         fari_unlock(l, &s->rx_lock);
     }
     fari_unpin(l, slot);
@@ -151,9 +158,11 @@ int far_recv_consume(struct far_link *l, int sock, size_t n) {
         return err;
     }
     struct fari_sock *s = &l->socks[slot];
-    fari_lock(l, &s->rx_lock);
+    err = fari_lock_ring(l, slot, FARI_PINNED, &s->rx_lock);
     uint32_t hole = fari_urg_is_hole(s, s->rx_tail) ? 1u : 0;
-    err = n + hole <= s->rx_head - s->rx_tail || n == 0 ? FAR_OK : FAR_EINVAL;
+    if (err == FAR_OK && n > 0 && n + hole > s->rx_head - s->rx_tail) {
+        err = FAR_EINVAL;
+    }
     if (err == FAR_OK && n > 0) {
         s->rx_tail += (uint32_t)n + hole;
         fari_urg_pass(s);

@@ -12,12 +12,12 @@ if SANITIZED:
     raise SystemExit
 
 
-def both(script, *args):
+def both(script, *args, **env):
     """What a Python script prints natively, and what over a link."""
     text = textwrap.dedent(script)
     with Far() as far:
         want = far.native(PYTHON, "-c", text, *args).end()
-        child = far.near(*RUN, PYTHON, "-c", text, *args)
+        child = far.near(*RUN, PYTHON, "-c", text, *args, **env)
         got = child.end()
         check_equal(got, want, child.stderr)
         check(want, "the script says nothing")
