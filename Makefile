@@ -121,7 +121,6 @@ FARSOCKD := $(if $(DAEMON_SRC),$(B)/bin/farsockd)
 TOOL := $(if $(TOOLS_SRC),$(B)/bin/farsock)
 UNIT := $(addprefix $(B)/test/,$(subst /,_,$(UNIT_SRC:.c=)))
 SYSTEM := $(patsubst tests/system/%.c,$(B)/test/system/%,$(SYSTEM_SRC))
-BENCH := $(patsubst bench/%.c,$(B)/bench/%,$(BENCH_SRC))
 PRODUCTS := $(if $(LIB_SRC),$(LIB) $(SHLIB) $(B)/lib/libfarsock.so) \
     $(FARSOCKD) $(TOOL) $(PRELOAD)
 
@@ -134,7 +133,7 @@ SECCOMP_CFLAGS := $(if $(SECCOMP_LIBS),-DHAVE_SECCOMP \
 
 # --- Targets ---------------------------------------------------------------
 
-.PHONY: all products unit tests-build bench-build clean distclean help FORCE
+.PHONY: all products unit tests-build clean distclean help FORCE
 
 # MicroPython with native sockets is what ours is compared with: one serves
 # every variant. Under TSan there is no MicroPython: its threads run without a
@@ -148,8 +147,6 @@ all: products $(MICROPYTHON) ## Build everything (the default)
 products: $(PRODUCTS)
 
 unit: $(UNIT) $(B)/test/unit.list
-
-bench-build: $(BENCH)
 
 tests-build: all unit $(SYSTEM)
 
@@ -258,9 +255,6 @@ $(B)/test/daemon_%: LIBS = $(INIH_LIBS) $(SECCOMP_LIBS)
 $(B)/test/preload_%: LIBS = -ldl
 
 $(SYSTEM): $(B)/test/system/%: $(B)/obj/tests/system/%.o $(LIB)
-	$(link)
-
-$(BENCH): $(B)/bench/%: $(B)/obj/bench/%.o $(LIB)
 	$(link)
 
 include $(wildcard mk/*.mk)

@@ -1,7 +1,7 @@
-# Running things: the demonstration, the tests, the benchmark.
+# Running things: the demonstration and the tests.
 # SPDX-License-Identifier: MIT
 
-.PHONY: run test test-full bench judges memory-build
+.PHONY: run test test-full judges memory-build
 
 # What test_memory.py runs on emulated caches.
 memory-build: $(FARSOCKD) $(TOOL) $(B)/test/daemon_fixed_test \
@@ -43,8 +43,3 @@ judges: ## Run other people's suites and programs natively and over a link
 	@scripts/deps install judges || echo 'going on without: what is missing is skipped'
 	+@$(MAKE) products
 	+@tests/judges/run $(T)
-
-bench: ## Print the figures of docs/performance.md for this machine
-	@scripts/deps install build test
-	+@$(MAKE) all bench-build
-	@scripts/bench-quick

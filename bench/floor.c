@@ -1,0 +1,277 @@
+// The least that carrying a stream over another process can cost: a copy into
+// or out of memory that both have, socket calls on the far side, and a wake-up
+// by eventfd where one side must sleep. No protocol, one connection, nothing
+// that could go wrong is looked at.
+// SPDX-License-Identifier: MIT
+//
+//   usage: floor write|read|trip PORT FAR_CPU SIZE
+//
+// FAR_CPU: where the far process runs, -1 for anywhere. Prints its process id
+// after "ready".
+
+#include "bench/common.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RING 262144u // as a link's by default
+
+// head and tail count bytes; a sleeper says so, and is rung up by who changes
+// what it waits for.
+struct ring {
+    _Alignas(64) _Atomic uint64_t head;
+    _Alignas(64) _Atomic uint64_t tail;
+    _Alignas(64) _Atomic bool reader_sleeps;
+    _Alignas(64) _Atomic bool writer_sleeps;
+    _Alignas(64) uint8_t data[RING];
+};
+
+// A bell may have been rung for what its hearer has seen by itself; so rounds
+// are told by numbers.
+struct shared {
+    _Alignas(64) _Atomic uint64_t asked; // rounds, by near
+    uint64_t bytes;                      // of the last
+    _Alignas(64) _Atomic uint64_t done;  // rounds, by far
+    struct ring ring;
+};
+
+static struct shared *mem;
+static int near_bell;
+static int far_bell;
+static int sock;
+
+static long ok(const char *what, long r) {
+    if (r < 0) {
+        die(what, strerror(errno));
+    }
+    return r;
+}
+
+static void ring_bell(int bell) {
+    uint64_t one = 1;
+    ok("write", write(bell, &one, sizeof one));
+}
+
+static void sleep_at(int bell) {
+    uint64_t n = 0;
+    ok("read", read(bell, &n, sizeof n));
+}
+
+static size_t min(uint64_t a, uint64_t b) {
+    return (size_t)(a < b ? a : b);
+}
+
+// Bytes in one piece that can be written, after waiting for at least one.
+static size_t room(struct ring *r, int bell) {
+    uint64_t head = r->head;
+    while (head - r->tail == RING) {
+        r->writer_sleeps = true;
+        if (head - r->tail == RING) {
+            sleep_at(bell);
+        }
+        r->writer_sleeps = false;
+    }
+    return min(RING - (head - r->tail), RING - head % RING);
+}
+
+static size_t filled(struct ring *r, int bell) {
+    uint64_t tail = r->tail;
+    while (r->head == tail) {
+        r->reader_sleeps = true;
+        if (r->head == tail) {
+            sleep_at(bell);
+        }
+        r->reader_sleeps = false;
+    }
+    return min(r->head - tail, RING - tail % RING);
+}
+
+static void written(struct ring *r, size_t n, int bell) {
+    r->head += n;
+    if (r->reader_sleeps) {
+        ring_bell(bell);
+    }
+}
+
+// A writer is woken when a quarter is free: else it would be for each piece.
+static void taken(struct ring *r, size_t n, int bell) {
+    r->tail += n;
+    if (r->writer_sleeps && r->head - r->tail <= RING - RING / 4u) {
+        ring_bell(bell);
+    }
+}
+
+// --- far ---
+
+static void far_command(char what, uint64_t count) {
+    struct command c = {(uint64_t)what, count};
+    ok("send", send(sock, &c, sizeof c, 0));
+}
+
+static void far_write(uint64_t bytes) {
+    struct ring *r = &mem->ring;
+    uint8_t done = 0;
+    far_command('w', bytes);
+    while (bytes) {
+        size_t n = filled(r, far_bell);
+        n = (size_t)ok("send", send(sock, r->data + r->tail % RING, n, 0));
+        taken(r, n, near_bell);
+        bytes -= n;
+    }
+    ok("recv", recv(sock, &done, 1, 0));
+}
+
+static void far_read(uint64_t bytes) {
+    struct ring *r = &mem->ring;
+    far_command('r', bytes);
+    while (bytes) {
+        size_t n = room(r, far_bell);
+        n = (size_t)ok("recv", recv(sock, r->data + r->head % RING, n, 0));
+        written(r, n, near_bell);
+        bytes -= n;
+    }
+}
+
+static void far_trips(uint64_t count) {
+    far_command('p', count);
+    ring_bell(near_bell);
+    for (uint64_t i = 0; i < count; i++) {
+        sleep_at(far_bell);
+        ok("send", send(sock, mem->ring.data, 1, 0));
+        ok("recv", recv(sock, mem->ring.data, 1, 0));
+        ring_bell(near_bell);
+    }
+}
+
+static void run_far(char work, int cpu) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (cpu >= 0) {
+        CPU_SET((size_t)cpu, &set);
+        ok("processor", sched_setaffinity(0, sizeof set, &set));
+    }
+    for (uint64_t done = 0;; done++) {
+        while (mem->asked == done) {
+            sleep_at(far_bell);
+        }
+        if (work == 'w') {
+            far_write(mem->bytes);
+            mem->done = done + 1u;
+            ring_bell(near_bell);
+        } else if (work == 'r') {
+            far_read(mem->bytes);
+        } else {
+            far_trips(mem->bytes);
+        }
+    }
+}
+
+// --- near ---
+
+static void near_write(uint64_t bytes, const uint8_t *block, size_t size) {
+    struct ring *r = &mem->ring;
+    while (bytes) {
+        size_t left = min(bytes, size);
+        const uint8_t *from = block;
+        bytes -= left;
+        while (left) {
+            size_t n = min(room(r, near_bell), left);
+            memcpy(r->data + r->head % RING, from, n);
+            written(r, n, far_bell);
+            from += n;
+            left -= n;
+        }
+    }
+    while (mem->done != mem->asked) {
+        sleep_at(near_bell);
+    }
+}
+
+static void near_read(uint64_t bytes, uint8_t *block, size_t size) {
+    struct ring *r = &mem->ring;
+    while (bytes) {
+        size_t n = min(filled(r, near_bell), min(bytes, size));
+        memcpy(block, r->data + r->tail % RING, n);
+        taken(r, n, far_bell);
+        bytes -= n;
+    }
+}
+
+static void near_trips(uint64_t count, struct times *times) {
+    sleep_at(near_bell);
+    uint64_t now = now_ns();
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t from = now;
+        ring_bell(far_bell);
+        sleep_at(near_bell);
+        now = now_ns();
+        times_add(times, now - from);
+    }
+}
+
+static void near_round(char work, uint64_t n, uint8_t *block, size_t size) {
+    static struct times times;
+    memset(&times, 0, sizeof times);
+    uint64_t start = now_ns();
+    mem->bytes = n * size;
+    mem->asked++;
+    ring_bell(far_bell);
+    if (work == 'w') {
+        near_write(n * size, block, size);
+    } else if (work == 'r') {
+        near_read(n * size, block, size);
+    } else {
+        near_trips(n, &times);
+    }
+    tell(now_ns() - start, n, 0, work == 't' ? &times : NULL);
+}
+
+static void connect_to(int port) {
+    int on = 1;
+    struct sockaddr_in to = {
+        .sin_family = AF_INET,
+        .sin_port = htons((uint16_t)port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    sock = (int)ok("socket", socket(AF_INET, SOCK_STREAM, 0));
+    ok("connect", connect(sock, (struct sockaddr *)&to, sizeof to));
+    ok("option", setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
+}
+
+int main(int argc, char **argv) {
+    char work = argc > 1 ? argv[1][0] : '-';
+    int cpu = (int)number(argc, argv, 3);
+    size_t size = (size_t)number(argc, argv, 4);
+    uint8_t *block = calloc(1, size);
+    mem = mmap(NULL, sizeof *mem, PROT_READ | PROT_WRITE,
+        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (!block || mem == MAP_FAILED) {
+        die("memory", "none");
+    }
+    near_bell = (int)ok("eventfd", eventfd(0, 0));
+    far_bell = (int)ok("eventfd", eventfd(0, 0));
+    connect_to((int)number(argc, argv, 2));
+    pid_t far = (pid_t)ok("fork", fork());
+    if (far == 0) {
+        run_far(work, cpu);
+    }
+    printf("ready %d\n", (int)far);
+    fflush(stdout);
+    for (uint64_t n = 0; (n = next_round());) {
+        near_round(work, n, block, size);
+    }
+    kill(far, SIGKILL);
+    free(block);
+    return 0;
+}

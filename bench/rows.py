@@ -1,0 +1,243 @@
+# Makes a measurement, and the rows of the report from it.
+# SPDX-License-Identifier: MIT
+
+import collections
+import contextlib
+import statistics
+import time
+
+import harness
+from sides import Side, counters, cpus_of, memory, on_cpus, switches
+from works import AMP, FEW, KIB, MANY, MIB, TRIP
+
+QUIET_S = 2
+CPU_GOAL = 1.6  # of a round trip
+P99_GOAL = {AMP: 1.5}
+DOORBELL_GOAL = 1.0  # fewer than that per MiB of steady bulk
+SHARE_GOAL = 0.95  # of the throughput that few sockets have, with many open
+
+
+class Measurement:
+    """Rounds of a work in a placement, native and over a link in turn."""
+
+    def __init__(self, work, placement):
+        self.work, self.placement = work, placement
+        self.rounds = collections.defaultdict(list)  # of each mode
+        self.counted = {}
+        self.slept = {}
+        self.syscalls = {}
+        self.memory = {}
+
+    def run(self, rounds, round_ns, trace):
+        work = self.work
+        modes = ["native", "farsock", *(["floor"] if work.floor else [])]
+        with contextlib.ExitStack() as stack:
+            with on_cpus(cpus_of(self.placement)[1]):
+                far = stack.enter_context(harness.Far())
+            sides = [Side(far, m, work, self.placement) for m in modes]
+            if work.idle:
+                self._watch(far, sides)
+            else:
+                self._measure(far, sides, rounds, round_ns)
+            self.memory = {s.mode: memory(s.near_pids + s.helpers) for s in sides}
+            if trace and work.trace:
+                self.syscalls = {s.mode: s.syscalls() for s in sides}
+            for side in sides:
+                side.end()
+        return self
+
+    def _measure(self, far, sides, rounds, round_ns):
+        for side in sides:
+            side.calibrate(round_ns)
+        before = counters(far)
+        slept = {s.mode: switches(s.pids) for s in sides}
+        for i in range(rounds):
+            # Whoever comes first has no advantage of it.
+            for side in sides if i % 2 else sides[::-1]:
+                self.rounds[side.mode].append(side.round())
+        self.slept = {s.mode: switches(s.pids) - slept[s.mode] for s in sides}
+        self.counted = counters(far) - before
+
+    def _watch(self, far, sides):
+        """How often anybody wakes while nothing happens."""
+        pids = [pid for side in sides for pid in side.pids]
+        harness.until("everybody sleeps", lambda: all(map(harness.asleep, pids)))
+        slept = {s.mode: switches(s.pids) for s in sides}
+        time.sleep(QUIET_S)
+        self.slept = {s.mode: switches(s.pids) - slept[s.mode] for s in sides}
+
+    # --- figures ---
+
+    def ops(self, mode):
+        return sum(r.ops for r in self.rounds[mode])
+
+    def value_of(self, r):
+        """A round's figure in the work's unit."""
+        return {
+            "bytes": lambda: r.ops * self.work.size / r.ns * 1000,
+            "rate": lambda: (r.ops - r.lost) / r.ns * 1e9,
+            "time": lambda: r.ns / r.ops / 1000,
+            "p50": lambda: quantile(r.times, 0.5) / 1000,
+        }[self.work.kind]()
+
+    def values(self, mode, figure=None):
+        return [(figure or self.value_of)(r) for r in self.rounds[mode]]
+
+    def times(self, mode):
+        return sum((r.times for r in self.rounds[mode]), collections.Counter())
+
+    def cost(self):
+        """What an operation costs beside time, for each mode."""
+        found = {}
+        for mode, rounds in self.rounds.items():
+            ops = self.ops(mode)
+            found[mode] = {
+                "cpu_ns": statistics.median(r.cpu_ns / r.ops for r in rounds),
+                "sleeps": self.slept[mode] / ops,
+            }
+            if self.syscalls.get(mode):
+                near, far = self.syscalls[mode]
+                found[mode] |= {"syscalls_near": near, "syscalls_far": far}
+        for name in self.counted:
+            key = name.replace(" ", "_")
+            found["farsock"][key] = self.counted[name] / self.ops("farsock")
+        return found
+
+
+def quantile(times, part):
+    """The time below which that part of the times lies."""
+    left = part * sum(times.values())
+    for ns in sorted(times):
+        left -= times[ns]
+        if left <= 0:
+            return ns
+    return 0
+
+
+def verdict(row, on):
+    """Whether the figure that the goal is about is good enough."""
+    if row["goal"] is None or row[on] is None:
+        return None
+    got = round(row[on], 2)
+    return got >= row["goal"] if row["better"] == "higher" else got <= row["goal"]
+
+
+def make_row(name, placement, unit, better, native, farsock, goal=None, on="ratio", **more):
+    row = {
+        "name": name,
+        "placement": placement,
+        "unit": unit,
+        "better": better,
+        "native": native,
+        "farsock": farsock,
+        "ratio": farsock / native if native and on == "ratio" else None,
+        "quartiles": None,
+        "goal": goal,
+        "goal_is_of": on,
+        "floor": None,
+        **more,
+    }
+    row["met"] = verdict(row, on)
+    return row
+
+
+def paired_row(m, name, unit, better, goal, figure=None, **more):
+    """A row whose ratio is the median of those of paired rounds."""
+    native, ours = m.values("native", figure), m.values("farsock", figure)
+    ratios = [o / n for n, o in zip(native, ours) if n]
+    floors = [f / n for n, f in zip(native, m.values("floor", figure)) if n]
+    q1, middle, q3 = statistics.quantiles(ratios, n=4)
+    return make_row(
+        name,
+        m.placement,
+        unit,
+        better,
+        statistics.median(native),
+        statistics.median(ours),
+        goal,
+        ratio=middle,
+        quartiles=[q1, q3],
+        floor=statistics.median(floors) if floors else None,
+        **more,
+    )
+
+
+def rows_of(m):
+    work, name = m.work, m.work.name
+    if work.idle:
+        return [
+            make_row(f"{name}, wake-ups in {QUIET_S} s", m.placement, "wake-ups",
+                     "lower", m.slept["native"], m.slept["farsock"], 0, "farsock"),
+        ]  # fmt: skip
+    goal = work.goal_in(m.placement)
+    rows = [paired_row(m, name, work.unit, work.better, goal, cost=m.cost())]
+    if work.kind == "p50":
+        rows[0]["latency_us"] = {mode: latencies(m.times(mode)) for mode in m.rounds}
+        rows += trip_rows(m)
+    if work.program == "udp":
+        lost = [sum(r.lost for r in m.rounds[mode]) for mode in ("native", "farsock")]
+        rows.append(
+            make_row(f"{name}, lost", m.placement, "datagrams", "lower", *lost,
+                     lost[0], "farsock")
+        )  # fmt: skip
+    if work.size == 64 * KIB and work.program == "stream":
+        rung = m.counted["near doorbells"] + m.counted["far doorbells"]
+        rows.append(
+            make_row(f"{name}, doorbells per MiB", m.placement, "doorbells", "lower",
+                     None, rung * MIB / (m.ops("farsock") * work.size),
+                     DOORBELL_GOAL, "farsock")
+        )  # fmt: skip
+    return rows
+
+
+def trip_rows(m):
+    if m.work.name != TRIP:
+        return []
+    p99 = paired_row(
+        m, f"{TRIP}, p99", "us", "lower", P99_GOAL.get(m.placement),
+        lambda r: quantile(r.times, 0.99) / 1000,
+    )  # fmt: skip
+    cpu = paired_row(
+        m, f"{TRIP}, processor time", "us", "lower", CPU_GOAL,
+        lambda r: r.cpu_ns / r.ops / 1000,
+    )  # fmt: skip
+    return [p99, cpu]
+
+
+def latencies(times):
+    """The histogram as points of a curve, in us."""
+    parts = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+    return {str(p): quantile(times, p) / 1000 for p in parts}
+
+
+def rows_across(measurements):
+    """Rows that compare measurements with each other."""
+    found = {(m.placement, m.work.name): m for m in measurements}
+    rows = []
+    for placement in dict.fromkeys(m.placement for m in measurements):
+        few, many = found.get((placement, FEW)), found.get((placement, MANY))
+        if few and many:
+            rows.append(share_row(few, many))
+            rows.append(memory_row("an idle socket", few, many))
+        crowds = [m for m in measurements if m.placement == placement and m.work.crowd]
+        if len(crowds) > 1:
+            rows.append(memory_row("a socket that was used", crowds[0], crowds[-1]))
+    return rows
+
+
+def share_row(few, many):
+    """Native sockets are the measure: their network, too, has more to look at."""
+    shares = [
+        statistics.median(many.values(mode)) / statistics.median(few.values(mode))
+        for mode in ("native", "farsock")
+    ]
+    name = "50 active sockets: speed with 5000 open, beside 50 open"
+    return make_row(name, few.placement, "share", "higher", *shares, SHARE_GOAL)
+
+
+def memory_row(what, few, many):
+    """Of the near program, farsockd and the memory that they share."""
+    more = many.work.sockets - few.work.sockets
+    each = [(many.memory[m] - few.memory[m]) / more for m in ("native", "farsock")]
+    name = f"memory of {what}, {many.work.sockets} open"
+    return make_row(name, few.placement, "B", "lower", *each, on="farsock")
