@@ -393,6 +393,7 @@ void close_expired(struct sock *s);
 
 // The kernel's SO_ERROR, which this clears.
 int take_so_error(int fd);
+bool is_connected(int fd); // has it a peer?
 
 // Bytes went to the network, came from it.
 static inline void count_tx(struct sock *s, uint64_t n) {

@@ -285,12 +285,6 @@ static void op_listen(struct request *q) {
     publish_and_reply(q, r, NULL, 0);
 }
 
-static bool is_connected(int fd) {
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof sa;
-    return getpeername(fd, (struct sockaddr *)&sa, &len) == 0;
-}
-
 // The sending side ends after the bytes that are still in the ring; the caller
 // does not wait for that.
 static int32_t shutdown_later(struct sock *s, int how) {

@@ -261,6 +261,12 @@ static uint32_t poll_bits(int fd) {
     return poll(&p, 1, 0) > 0 ? (uint32_t)p.revents : 0;
 }
 
+bool is_connected(int fd) {
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    return getpeername(fd, (struct sockaddr *)&sa, &len) == 0;
+}
+
 static void take_error(struct sock *s) {
     int err = take_so_error(s->fd);
     if (err) {
@@ -286,12 +292,13 @@ static void end_connect(struct sock *s) {
 }
 
 static void refresh_connecting(struct sock *s, uint32_t bits) {
-    if (bits & POLLHUP) {
+    // One that was shut down both ways before it connected hangs up at once.
+    if ((bits & POLLHUP) && !is_connected(s->fd)) {
         // Its rx ring is empty, so near may say so at once.
         s->failed = true;
         sock_set_state(s, FAR_ST_HUP | FAR_ST_RDHUP | FAR_ST_DRAINED,
             FAR_ST_CONNECTING);
-    } else if (bits & POLLOUT) {
+    } else if (bits & (POLLOUT | POLLHUP)) {
         end_connect(s);
         sock_set_state(s, FAR_ST_CONNECTED, FAR_ST_CONNECTING);
     }

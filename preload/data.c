@@ -344,7 +344,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *all, unsigned count, int flags,
         return -1;
     }
     uint64_t until = deadline_of_timespec(timeout ? &t : NULL);
-    while (done < count && done < IOV_MAX) {
+    while (done < count) { // Linux has a limit for sendmmsg() only
         call_part(done > 0);
         ssize_t n =
             far_recv_msg(s, &all[done].msg_hdr, flags & ~MSG_WAITFORONE);

@@ -26,6 +26,10 @@
 #define WRITE_BITS (EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND)
 // A one-shot entry that fired keeps these.
 #define MODE_BITS (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE)
+// What an entry that wakes one waiter only may ask for.
+#define EXCLUSIVE_BITS                                                         \
+    (EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET |        \
+        EPOLLEXCLUSIVE)
 
 static struct ep *_Atomic eps[FD_MAX];
 static _Atomic int eps_top;
@@ -203,11 +207,21 @@ static int change(struct ep *e, int epfd, int op, int fd, struct psock *s,
         watch_remove(it);
         return 0;
     }
+    if (it->events & EPOLLEXCLUSIVE) {
+        return EINVAL;
+    }
     it->events = ev->events | ALWAYS;
     it->data = ev->data;
     it->told = it->mark = 0; // what is ready now is an edge
     watch_list(it);
     return 0;
+}
+
+// Such an entry is never changed, and none becomes one.
+static bool exclusive_wrongly(int op, uint32_t events) {
+    return (events & EPOLLEXCLUSIVE) &&
+           (op == EPOLL_CTL_MOD ||
+               (op == EPOLL_CTL_ADD && (events & ~(uint32_t)EXCLUSIVE_BITS)));
 }
 
 static int ctl_far(int epfd, int op, int fd, struct psock *s,
@@ -222,7 +236,8 @@ static int ctl_far(int epfd, int op, int fd, struct psock *s,
         }
         e = ep_make(epfd);
     }
-    if (!e || op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD) {
+    if (!e || op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD ||
+        exclusive_wrongly(op, ev->events)) {
         errno = !e ? ENOMEM : EINVAL;
         return -1;
     }

@@ -25,6 +25,7 @@ enum far_msg_flag {
     FAR_MSG_PEEK = 0x2,
     FAR_MSG_DONTROUTE = 0x4,
     FAR_MSG_CTRUNC = 0x8,
+    FAR_MSG_PROBE = 0x10,
     FAR_MSG_TRUNC = 0x20,
     FAR_MSG_DONTWAIT = 0x40,
     FAR_MSG_EOR = 0x80,

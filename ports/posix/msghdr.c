@@ -75,7 +75,11 @@ static int ctl_get(const struct msghdr *m, uint8_t *ctl, uint32_t room,
         return FAR_EFAULT;
     }
     if (!far_posix_ctl_good(&copy)) {
-        return FAR_EINVAL;
+        // An item that no kernel knows: it is told when its turn comes.
+        struct far_ctl none = {.level = FAR_SOL_SOCKET, .type = 0xffffu};
+        memcpy(ctl, &none, sizeof none);
+        *len = sizeof none;
+        return FAR_OK;
     }
     *len = far_posix_ctl_in(ctl, room, &copy, &cut);
     return cut ? FAR_ENOBUFS : FAR_OK;

@@ -157,6 +157,9 @@ static int connect_dgram(struct far_link *l, uint32_t slot,
     const struct far_addr *addr) {
     int err = ask_connect(l, slot, addr, false);
     fari_forget_verdicts(l, slot);
+    if (err >= 0) {
+        l->socks[slot].over_v4 = fari_is_ipv4(addr);
+    }
     return err;
 }
 

@@ -29,7 +29,7 @@ static uint32_t record_bytes(const struct dgram *d) {
 }
 
 // An address that an IPv6 socket sends to over IPv4.
-static bool is_ipv4(const struct far_addr *a) {
+bool fari_is_ipv4(const struct far_addr *a) {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     return a->family == FAR_AF_INET ||
            (a->family == FAR_AF_INET6 &&
@@ -41,7 +41,8 @@ static bool is_ipv4(const struct far_addr *a) {
 static int refusal(const struct fari_sock *s, const struct far_addr *to,
     size_t len, uint32_t flags) {
     bool oob = (flags & FAR_MSG_OOB) != 0;
-    bool over_v4 = to && s->type == FAR_SOCK_DGRAM && is_ipv4(to);
+    bool over_v4 =
+        s->type == FAR_SOCK_DGRAM && (to ? fari_is_ipv4(to) : s->over_v4);
     if (s->family != FAR_AF_INET && !over_v4) {
         return oob && s->type == FAR_SOCK_RAW ? FAR_EOPNOTSUPP : FAR_OK;
     }
@@ -54,7 +55,7 @@ static int refusal(const struct fari_sock *s, const struct far_addr *to,
 // False if a kernel says EMSGSIZE before it comes to a pending error.
 static bool fits(const struct fari_sock *s, const struct dgram *d) {
     const struct far_addr *to = d->m->name;
-    bool v4 = s->family == FAR_AF_INET || (to && is_ipv4(to));
+    bool v4 = s->family == FAR_AF_INET || (to ? fari_is_ipv4(to) : s->over_v4);
     return d->len <= (v4 ? UDP4_MAX : UDP6_MAX);
 }
 
@@ -293,7 +294,8 @@ static int flush(struct far_link *l, uint32_t slot, const struct dgram *d,
 static uint16_t record_flags(uint32_t flags) {
     return (uint16_t)((flags & FAR_MSG_MORE ? FAR_DGRAM_MORE : 0) |
                       (flags & FAR_MSG_DONTROUTE ? FAR_DGRAM_DONTROUTE : 0) |
-                      (flags & FAR_MSG_CONFIRM ? FAR_DGRAM_CONFIRM : 0));
+                      (flags & FAR_MSG_CONFIRM ? FAR_DGRAM_CONFIRM : 0) |
+                      (flags & FAR_MSG_PROBE ? FAR_DGRAM_PROBE : 0));
 }
 
 // Into the ring, or its beginning, once there is room.

@@ -128,6 +128,12 @@ int32_t far_sendmsg(struct far_link *l, int sock, const struct far_msghdr *m,
         return FAR_EMSGSIZE;
     }
     int err = check_ctl(m, is_stream(l, slot));
+    if (err != FAR_OK && is_stream(l, slot)) {
+        // What is wrong with the connection comes before it.
+        int32_t n = fari_stream_send(l, slot, sock, m->iov, 0,
+            flags & ~(uint32_t)FAR_MSG_OOB, deadline_ns);
+        return n < 0 ? n : err;
+    }
     if (err != FAR_OK) {
         return err;
     }

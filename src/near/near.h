@@ -73,6 +73,7 @@ struct fari_sock {
     _Atomic uint32_t urg_pos;  // of the mark
     _Atomic uint8_t urg_state; // fari_urg
     _Atomic uint8_t stamped;   // its bytes have control data: a time
+    _Atomic bool over_v4;      // a datagram socket of IPv6: connected over IPv4
     uint32_t kick_pos;         // end of our last KICK in the cmd ring
     uint32_t err_seen;         // sequence of the last error taken
     uint32_t rcvlowat;
@@ -379,6 +380,8 @@ void fari_trust(struct far_link *l, uint32_t slot, const struct far_addr *addr,
     size_t len, struct fari_epochs e);
 // Forgets what is known of a socket's destinations.
 void fari_forget_verdicts(struct far_link *l, uint32_t slot);
+// Does an IPv6 socket send to it over IPv4?
+bool fari_is_ipv4(const struct far_addr *a);
 
 // --- urgent.c: MSG_OOB. Under rx_lock, but for the last three. ---
 // Far's line has another urg, word: which marks there are now.

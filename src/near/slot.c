@@ -109,6 +109,7 @@ static void renew(struct far_link *l, uint32_t slot) {
     s->urg_end = base;
     s->urg_state = FARI_URG_NONE;
     s->stamped = 0;
+    s->over_v4 = false;
     struct far_near_line *line = fari_near_line(l, slot);
     FAR_STEP();
     *line = (struct far_near_line){

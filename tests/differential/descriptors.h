@@ -223,8 +223,16 @@ static void step_select(struct step *s) {
     }
 }
 
+// Behind the port, which is not the same in each run.
+static void say_room(struct step *s, const uint8_t *sa, socklen_t len) {
+    say(s, " %u ", len);
+    for (size_t i = 0; i < 40; i++) {
+        say(s, i == 2 || i == 3 ? "" : "%02x", sa[i]);
+    }
+}
+
 // length CALL NAME ADDR LENGTH: bind, connect, sendto with an address of that
-// many bytes; getsockname, getpeername, accept with room for so many.
+// many bytes; getsockname, getpeername, recvfrom with room for so many.
 static void step_length(struct step *s) {
     struct sock *k = find(word(s, 2));
     const char *call = word(s, 1);
@@ -249,138 +257,19 @@ static void step_length(struct step *s) {
             MSG_NOSIGNAL | MSG_DONTWAIT, p, len));
         k->sent += r > 0 ? (uint32_t)r : 0;
         say_result(s, r);
+    } else if (!strcmp(call, "recvfrom")) {
+        uint8_t byte[10];
+        int r = native_result(recvfrom(k->handle, byte, sizeof byte,
+            MSG_DONTWAIT, p, &len));
+        say_result(s, r);
+        say_room(s, sa, len);
     } else {
         bool local = !strcmp(call, "getsockname");
         int r = native_result(local ? getsockname(k->handle, p, &len)
                                     : getpeername(k->handle, p, &len));
         say_result(s, r);
-        say(s, " %u", len);
-        // Behind the port, which is not the same in each run.
-        for (size_t i = 0; i < 40; i++) {
-            say(s, i == 2 || i == 3 ? "" : "%02x", sa[i]);
-        }
+        say_room(s, sa, len);
     }
-}
-
-// Where there is nothing.
-static void *bad_pointer(const char *name) {
-    static void *hole;
-    if (!hole) {
-        hole = mmap(NULL, ROOM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    }
-    if (!strcmp(name, "null")) {
-        return NULL;
-    }
-    uintptr_t at = !strcmp(name, "one") ? 1 : (uintptr_t)-4096;
-    return !strcmp(name, "hole") ? hole : (void *)at;
-}
-
-// Calls with a bad pointer p for n bytes, and all else as it should be.
-static long fault_msg(struct sock *k, const char *call, void *p, size_t n) {
-    static uint8_t buf[64];
-    struct iovec iov = {buf, sizeof buf};
-    struct iovec bad = {p, n};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-    const char *part = strchr(call, '.');
-    if (!strcmp(part, ".iov")) {
-        m.msg_iov = &bad;
-    } else if (!strcmp(part, ".name")) {
-        m.msg_name = p;
-        m.msg_namelen = (socklen_t)n;
-    } else if (!strcmp(part, ".ctl")) {
-        m.msg_control = p;
-        m.msg_controllen = n;
-    } else {
-        m.msg_iov = p;
-    }
-    int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
-    long r = call[0] == 's' ? sendmsg(k->handle, &m, flags)
-                            : recvmsg(k->handle, &m, flags);
-    k->sent += call[0] == 's' && r > 0 ? (uint32_t)r : 0;
-    return r;
-}
-
-static long fault_option(const struct sock *k, const char *call, void *p) {
-    int value = 1;
-    socklen_t len = sizeof value;
-    if (!strcmp(call, "setsockopt")) {
-        return setsockopt(k->handle, SOL_SOCKET, SO_KEEPALIVE, p, len);
-    }
-    if (!strcmp(call, "getsockopt")) {
-        return getsockopt(k->handle, SOL_SOCKET, SO_KEEPALIVE, p, &len);
-    }
-    if (!strcmp(call, "getsockopt.len")) {
-        return getsockopt(k->handle, SOL_SOCKET, SO_KEEPALIVE, &value, p);
-    }
-    return ioctl(k->handle, FIONREAD, p);
-}
-
-static long fault_name(const struct sock *k, const char *call, void *p) {
-    struct sockaddr_storage ss;
-    struct sockaddr *sa = (struct sockaddr *)&ss;
-    socklen_t len = sizeof(struct sockaddr_in6);
-    bool peer = call[3] == 'p';
-    if (!strcmp(call, "bind")) {
-        return bind(k->handle, p, len);
-    }
-    if (!strcmp(call, "connect")) {
-        return connect(k->handle, p, len);
-    }
-    if (strchr(call, '.')) {
-        return peer ? getpeername(k->handle, sa, p)
-                    : getsockname(k->handle, sa, p);
-    }
-    return peer ? getpeername(k->handle, p, &len)
-                : getsockname(k->handle, p, &len);
-}
-
-static long fault_data(const struct sock *k, const char *call, void *p,
-    size_t n) {
-    int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
-    uint8_t buf[64] = {0};
-    socklen_t len = sizeof(struct sockaddr_in6);
-    if (!strcmp(call, "send")) {
-        return send(k->handle, p, n, flags);
-    }
-    if (!strcmp(call, "recv")) {
-        return recv(k->handle, p, n, flags);
-    }
-    if (!strcmp(call, "sendto")) {
-        return sendto(k->handle, buf, sizeof buf, flags, p, len);
-    }
-    if (!strcmp(call, "recvfrom")) {
-        return recvfrom(k->handle, buf, sizeof buf, flags, p, &len);
-    }
-    if (!strcmp(call, "recvfrom.len")) {
-        struct sockaddr_storage ss;
-        return recvfrom(k->handle, buf, sizeof buf, flags,
-            (struct sockaddr *)&ss, p);
-    }
-    return call[0] == 'r' ? read(k->handle, p, n) : write(k->handle, p, n);
-}
-
-// fault CALL NAME POINTER LENGTH
-static void step_fault(struct step *s) {
-    static const char *const names[] = {"bind", "connect", "getsockname",
-        "getpeername", "getsockname.len", "getpeername.len"};
-    struct sock *k = find(word(s, 2));
-    const char *call = word(s, 1);
-    void *p = bad_pointer(word(s, 3));
-    size_t n = (size_t)number(s, 4);
-    native_block(k->handle, false);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (!strcmp(call, names[i])) {
-            say_result(s, native_result(fault_name(k, call, p)));
-            return;
-        }
-    }
-    bool option = strstr(call, "sockopt") || !strcmp(call, "ioctl");
-    long r = option                 ? fault_option(k, call, p)
-             : strstr(call, "msg.") ? fault_msg(k, call, p, n)
-                                    : fault_data(k, call, p, n);
-    r = native_result(r);
-    k->sent += r > 0 && !strcmp(call, "sendto") ? (uint32_t)r : 0;
-    say_result(s, (int)r);
 }
 
 // nameinfo ADDR FLAGS

@@ -95,7 +95,8 @@ class Descriptors:
         s = self.any(0.0)
         length = self.r.choice((0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 20, 23, 24, 27, 28, 29, 127, 128,
                                 129, 200, -1, 2**31 - 1))  # fmt: skip
-        call = self.r.choice(("bind", "connect", "sendto", "sendto", "getsockname", "getpeername"))
+        call = self.r.choice(("bind", "connect", "sendto", "sendto", "getsockname", "getpeername",
+                              "recvfrom", "recvfrom"))  # fmt: skip
         if call == "connect" and s.kind == STREAM:
             call = "bind"
         if call == "sendto" and s.small:
@@ -110,6 +111,8 @@ class Descriptors:
         calls = ["send", "send", "recv", "recv", "sendto", "recvfrom", "recvfrom.len", "read", "write",
                  "bind", "connect", "getsockname", "getpeername", "getsockname.len",
                  "getpeername.len", "setsockopt", "getsockopt", "getsockopt.len", "ioctl"]  # fmt: skip
+        calls += ["msghdr.send", "msghdr.recv", "mmsghdr.send", "mmsghdr.recv", "iov.read",
+                  "iov.write", "poll.fds", "select.set"]  # fmt: skip
         calls += [f"{call}.{part}" for call in ("sendmsg", "recvmsg")
                   for part in ("iov", "name", "ctl", "pieces")]  # fmt: skip
         call = self.r.choice(calls)

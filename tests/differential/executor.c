@@ -11,7 +11,9 @@
 // preloaded.
 
 #include "differential/descriptors.h"
+#include "differential/edges.h"
 #include "differential/executor.h"
+#include "differential/faults.h"
 #include "differential/messages.h"
 #include "differential/steps.h"
 
@@ -57,6 +59,15 @@ static const struct {
     {"length", step_length},
     {"nameinfo", step_nameinfo},
     {"fault", step_fault},
+    {"zsend", step_zsend},
+    {"zrecv", step_zrecv},
+    {"epctl", step_epctl},
+    {"epwait", step_epwait},
+    {"dup2", step_dup2},
+    {"dupfd", step_dupfd},
+    {"sendfile", step_sendfile},
+    {"splice", step_splice},
+    {"odd", step_odd},
 };
 
 // --- Programs ---
@@ -156,6 +167,7 @@ static uint32_t clean_up(void) {
             k->net->close(k->handle);
         }
     }
+    epoll_forget();
     sock_count = 0;
     strange_count = 0;
     uint64_t end = now_ms() + QUIET_MS;

@@ -10,6 +10,7 @@ import struct
 
 from addresses import Addresses
 from descriptors import Descriptors
+from edges import Edges
 from messages import Messages
 from options import Options
 from program import Program
@@ -22,7 +23,7 @@ from words import (
 )  # fmt: skip
 
 
-class Generator(Sockets, Options, Waits, Messages, Addresses, Descriptors):
+class Generator(Sockets, Options, Waits, Messages, Addresses, Descriptors, Edges):
     def __init__(self, seed, preload):
         self.r = random.Random(seed)
         self.lines = []
@@ -115,11 +116,11 @@ class Generator(Sockets, Options, Waits, Messages, Addresses, Descriptors):
 
     def send_flags(self, s):
         if self.chance(0.75):
-            return 0
+            return self.odd_flags(0)
         flags = [DONTWAIT, NOSIGNAL, EOR, CONFIRM, DONTROUTE, NOSIGNAL | DONTWAIT]
         if s.kind == DGRAM and s.family == INET:
             flags.append(OOB)
-        return self.r.choice(flags)
+        return self.odd_flags(self.r.choice(flags))
 
     def send_stream(self, s, most=MOST_PENDING):
         if s.mate and s.mate.state != "connected":
@@ -179,7 +180,7 @@ class Generator(Sockets, Options, Waits, Messages, Addresses, Descriptors):
 
     def recv_flags(self):
         if self.chance(0.6):
-            return 0
+            return self.odd_flags(0)
         return self.r.choice(
             (PEEK, WAITALL, TRUNC, DONTWAIT, PEEK | WAITALL, PEEK | TRUNC, PEEK | DONTWAIT,
              TRUNC | DONTWAIT, NOSIGNAL, OOB, WAITALL | DONTWAIT, WAITALL | TRUNC)
@@ -312,12 +313,14 @@ class Generator(Sockets, Options, Waits, Messages, Addresses, Descriptors):
             self.gathered: 0.5, self.ioctl: 1.5, self.lookup: 0.2,
             self.multicast: 0.4, self.conflict: 0.4, self.dual: 0.4,
             self.datagram_connect: 0.7, self.raw: 0.4, self.urgent: 1, self.error_queue: 0.7,
+            self.in_place: 1, self.multicast6: 0.4, self.raw6: 0.3, self.polled_oddly: 0.4,
         }  # fmt: skip
         if self.preload:
             steps |= {
                 self.flagged_socket: 1, self.flags: 1.5, self.accept4: 1.5, self.dup: 1,
                 self.read_write: 5, self.many: 5, self.epoll: 4, self.select: 2,
                 self.address_length: 2, self.name_info: 0.3, self.fault: 3,
+                self.kept_epoll: 5, self.dup_onto: 1, self.file: 1.5, self.odd_call: 3,
             }  # fmt: skip
         self.r.choices(list(steps), list(steps.values()))[0]()
 
