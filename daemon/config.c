@@ -55,7 +55,7 @@ static const struct key keys[] = {
     {"link",   "max-sockets", KIND_NUMBER, AT(max_sockets), 1, FAR_SOCKETS_MAX, 16384},
     {"link",   "tags",        KIND_NUMBER, AT(tags),        1, FAR_TAGS_MAX, 64},
     {"link",   "tx-ring",     KIND_SIZE,   AT(tx_ring),     FAR_RING_MIN, FAR_RING_MAX, 256u << 10},
-    {"link",   "rx-ring",     KIND_SIZE,   AT(rx_ring),     FAR_RING_MIN, FAR_RING_MAX, 256u << 10},
+    {"link",   "rx-ring",     KIND_SIZE,   AT(rx_ring),     FAR_RING_MIN, FAR_RING_MAX, 512u << 10},
     {"link",   "max-ring",    KIND_SIZE,   AT(max_ring),    FAR_RING_MIN, FAR_RING_MAX, 4u << 20},
     {"link",   "max-links",   KIND_NUMBER, AT(max_links),   1, 4096, 64},
     {"link",   "lookups",     KIND_NUMBER, AT(lookups),     1, 64, 4},

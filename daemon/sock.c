@@ -128,6 +128,13 @@ static void store_line(struct sock *s) {
     FAR_CLEAN(FAR_AT_FAR_LINE, line, sizeof *line);
 }
 
+// The next turn receives more, and near has not yet three quarters of a ring to
+// read: then one wake-up does for both. Near sees what is published if it is
+// awake. The wake is not lost: what was held back counts at the next check.
+static bool is_held(const struct sock *s) {
+    return s->rx_goes_on && rx_free(s) > s->rx_size / 4u;
+}
+
 void sock_publish(struct sock *s) {
     const struct far_near_line *near = near_line(s);
     store_line(s);
@@ -135,14 +142,15 @@ void sock_publish(struct sock *s) {
     // with near, which stores in one line and then loads from the other.
     FAR_SYNC(FAR_AT_FAR_LINE_WAKE);
     FAR_INV(FAR_AT_FAR_WAKE_LOOK, near, sizeof *near);
+    bool held = is_held(s);
     if (far_load(&near->gen) == s->gen) {
         uint32_t tx_wake = far_load(&near->tx_wake);
         uint32_t rx_wake = far_load(&near->rx_wake);
         s->dirty |= far_crossed(tx_wake, s->tx_checked, s->tx_tail) ||
-                    far_crossed(rx_wake, s->rx_checked, s->rx_head);
+                    (!held && far_crossed(rx_wake, s->rx_checked, s->rx_head));
     }
     s->tx_checked = s->tx_tail;
-    s->rx_checked = s->rx_head;
+    s->rx_checked = held ? s->rx_checked : s->rx_head;
     if (s->dirty) {
         s->dirty = false;
         link_kick(s->link, s->slot);
@@ -412,6 +420,7 @@ static void take_events(struct sock *s) {
 
 uint32_t sock_turn(struct sock *s) {
     bool looked = sock_look(s);
+    s->rx_goes_on = false;
     if (s->link->dead || (s->near_flags & FAR_NEAR_CLOSE)) {
         close_turn(s);
         return TURN_BYTES;
@@ -426,10 +435,12 @@ uint32_t sock_turn(struct sock *s) {
     if (moved && s->fd >= 0) {
         sock_publish(s);
     }
-    uint32_t got =
-        is_stream(s) ? stream_rx(s, TURN_BYTES) : dgram_rx(s, TURN_BYTES);
+    uint32_t most = is_stream(s) ? TURN_RX_BYTES : TURN_BYTES;
+    uint32_t got = is_stream(s) ? stream_rx(s, most) : dgram_rx(s, most);
+    bool again = s->fd >= 0 && (moved >= TURN_BYTES || got >= most);
+    s->rx_goes_on = again && is_stream(s) && s->rx_ready && !s->rx_full;
     sock_publish(s);
-    if (s->fd >= 0 && (moved >= TURN_BYTES || got >= TURN_BYTES)) {
+    if (again) {
         sock_again(s);
     }
     return moved + got;

@@ -1,5 +1,6 @@
 // How much one turn of the loop does at most, by counts of what it did.
 // SPDX-License-Identifier: MIT
+#include <sys/ioctl.h>
 #include <sys/timerfd.h>
 
 #include "daemon/conn.h"
@@ -193,6 +194,74 @@ TEST(a_close_with_a_reset_takes_many_turns) {
     engine_free(rig.engine);
 }
 
+// --- What near is told of a flood ---
+
+// Has the peer send one turn's share, and waits until the kernel has all of it.
+static bool send_share(int fd, struct sock *s) {
+    static uint8_t bytes[TURN_RX_BYTES];
+    int n = 0;
+    bool all = send(fd, bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes;
+    for (int i = 0; all && i < PATIENCE_MS && n < (int)sizeof bytes; i++) {
+        ioctl(s->fd, FIONREAD, &n);
+        if (n < (int)sizeof bytes) {
+            rig_pause();
+        }
+    }
+    s->events |= EPOLLIN;
+    return n == (int)sizeof bytes;
+}
+
+// A stream of which near waits for the first byte.
+static struct sock *flooded(int *fd) {
+    int room = 2 * (int)TURN_RX_BYTES;
+    rig_prepare(&rig, (struct rig_options){.ring = RING});
+    *fd = stream();
+    struct sock *s = rig.link->slots[0].sock;
+    setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    return s;
+}
+
+static void take_all(const struct sock *s) {
+    struct far_near_line *line = rig.socks[0].line;
+    far_store(&line->rx_tail, s->rx_head);
+    far_store(&line->rx_wake, s->rx_head);
+    FAR_SYNC();
+}
+
+TEST(a_flood_is_told_of_at_three_quarters_of_a_ring) {
+    int fd;
+    struct sock *s = flooded(&fd);
+    uint32_t told = rig.link->count.kicks;
+    for (uint32_t have = TURN_RX_BYTES; have <= RING; have += TURN_RX_BYTES) {
+        CHECK(send_share(fd, s));
+        sock_turn(s);
+        CHECK_EQ(far_load(&rig.socks[0].far->rx_head) - s->rx_tail, have);
+        CHECK_EQ(rig.link->count.kicks - told, have >= RING / 4 * 3);
+    }
+    close(fd);
+    engine_free(rig.engine);
+}
+
+TEST(a_flood_that_ends_with_a_turn_is_told_of_in_the_next) {
+    int fd;
+    struct sock *s = flooded(&fd);
+    for (int i = 0; i < 3; i++) {
+        take_all(s);
+        sock_turn(s);
+        uint32_t told = rig.link->count.kicks;
+        CHECK(send_share(fd, s));
+        sock_turn(s);
+        CHECK_EQ(rig.link->count.kicks, told);
+        sock_turn(s);
+        CHECK_EQ(rig.link->count.kicks, told + 1);
+        struct far_msg m;
+        engine_turn(rig.engine, false);
+        CHECK(rig_get(&rig, &m, 0)); // else the next would not be sent
+    }
+    close(fd);
+    engine_free(rig.engine);
+}
+
 // --- Links that come and go ---
 
 static struct service service;
@@ -251,6 +320,8 @@ int main(void) {
         CASE(a_message_waits_only_for_what_was_there),
         CASE(a_request_behind_a_full_ring_takes_many_turns),
         CASE(a_close_with_a_reset_takes_many_turns),
+        CASE(a_flood_is_told_of_at_three_quarters_of_a_ring),
+        CASE(a_flood_that_ends_with_a_turn_is_told_of_in_the_next),
         CASE(a_storm_of_links_comes_and_goes_one_in_a_turn),
     };
     return RUN_TESTS(cases);

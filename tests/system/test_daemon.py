@@ -554,7 +554,7 @@ def a_link():
                 check("eventfd" in os.readlink(f"/proc/self/fd/{bell}"))
                 flags = fcntl.fcntl(bell, fcntl.F_GETFL)
                 check(flags & os.O_NONBLOCK, "a doorbell that blocks")
-            check_equal(near.layout(), (1024, 64, 256 << 10, 256 << 10))
+            check_equal(near.layout(), (1024, 64, 256 << 10, 512 << 10))
 
 
 @test
