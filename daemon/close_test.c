@@ -68,6 +68,32 @@ TEST(beyond_the_budget_the_slot_is_kept_until_it_went) {
     rig_down(&rig);
 }
 
+TEST(an_urgent_byte_behind_a_slow_peer_stays_urgent) {
+    rig_up(&rig, (struct rig_options){0});
+    int peer = rig_connect(&rig, 0);
+    size_t written = fill(0);
+    struct near_sock *s = &rig.socks[0];
+    far_store(&s->line->urg_end, s->tx_head);
+    far_store(&s->line->urg_count, 1);
+    rig_publish_tx(&rig, 0);
+    rig_close(&rig, 0, 0);
+    CHECK(rig_state(&rig, 0, FAR_ST_CLOSED, FAR_ST_CLOSED));
+    static uint8_t in[1u << 16];
+    size_t got = 0;
+    ssize_t n = 1;
+    while (n > 0 && got < written - 1) {
+        size_t left = written - 1 - got;
+        n = recv(peer, in, left < sizeof in ? left : sizeof in, 0);
+        got += n > 0 ? (size_t)n : 0;
+    }
+    CHECK_EQ(got, written - 1);
+    CHECK_EQ(recv(peer, in, 1, MSG_OOB), 1);
+    CHECK_EQ(in[0], pattern(written - 1));
+    CHECK_EQ(recv(peer, in, 1, 0), 0);
+    close(peer);
+    rig_down(&rig);
+}
+
 TEST(what_near_wrote_before_it_died_is_delivered) {
     rig_up(&rig, (struct rig_options){0});
     int peer = rig_connect(&rig, 0);
@@ -208,6 +234,7 @@ int main(void) {
     static const struct test_case cases[] = {
         CASE(a_slow_peer_pins_no_slot_and_loses_nothing),
         CASE(beyond_the_budget_the_slot_is_kept_until_it_went),
+        CASE(an_urgent_byte_behind_a_slow_peer_stays_urgent),
         CASE(what_near_wrote_before_it_died_is_delivered),
         CASE(a_dead_link_stays_until_its_data_went),
         CASE(closing_with_unread_data_resets),

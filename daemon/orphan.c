@@ -17,6 +17,7 @@ struct orphan {
     bool abort; // close with RST
     uint64_t until_ns;
     uint32_t len, done;
+    uint32_t urg_end; // behind its urgent byte; 0: there is none
     uint8_t data[];
 };
 
@@ -35,6 +36,20 @@ static void orphan_end(struct orphan *o) {
     free(o);
 }
 
+// Some of it, up to end. An urgent byte goes by itself, as from the ring, and
+// the last one before it goes with it.
+static ssize_t send_some(const struct orphan *o, uint32_t end) {
+    int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    if (o->urg_end > o->done + 1u && end >= o->urg_end - 1u) {
+        end = o->urg_end - 1u;
+        flags |= MSG_MORE;
+    } else if (o->urg_end == o->done + 1u) {
+        end = o->urg_end;
+        flags |= MSG_OOB;
+    }
+    return send(o->fd, o->data + o->done, end - o->done, flags);
+}
+
 static void orphan_ready(struct watch *w, uint32_t events) {
     struct orphan *o = OF(w, struct orphan, watch);
     if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) {
@@ -43,8 +58,7 @@ static void orphan_ready(struct watch *w, uint32_t events) {
     uint32_t end =
         o->len - o->done < TURN_BYTES ? o->len : o->done + TURN_BYTES;
     while (o->done < end) {
-        ssize_t n = send(o->fd, o->data + o->done, end - o->done,
-            MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n = send_some(o, end);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -87,6 +101,7 @@ bool orphan_take(struct sock *s) {
         .abort = s->abort,
         .until_ns = now_ns() + (uint64_t)e->config.orphan_s * 1000000000u,
         .len = len,
+        .urg_end = s->tx_urg ? s->tx_urg_end - s->tx_tail : 0,
     };
     far_ring_get(s->tx, s->tx_size, s->tx_tail, o->data, len);
     // The descriptor changes its watch: watched anew it reports room that came

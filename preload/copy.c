@@ -28,7 +28,7 @@ static void step_back(int in, off_t *at, ssize_t done, ssize_t had) {
 static ssize_t send_file(struct psock *s, int in, off_t *at, size_t count) {
     uint8_t buf[PIECE];
     ssize_t done = 0;
-    while ((size_t)done < count) {
+    do {
         size_t left = count - (size_t)done;
         ssize_t had = read_piece(in, buf, left < PIECE ? left : PIECE, at);
         if (had <= 0) {
@@ -47,8 +47,26 @@ static ssize_t send_file(struct psock *s, int in, off_t *at, size_t count) {
         if (n < had) {
             break;
         }
-    }
+    } while ((size_t)done < count);
     return done;
+}
+
+static ssize_t send_file_at(struct psock *s, int in, off_t *at, size_t count) {
+    off_t pos = 0;
+    if (user_copy(&pos, at, sizeof pos) < 0) {
+        return -1;
+    }
+    if (pos < 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    ssize_t n = send_file(s, in, &pos, count);
+    int saved = errno;
+    if (user_copy(at, &pos, sizeof pos) < 0) {
+        return -1;
+    }
+    errno = saved;
+    return n;
 }
 
 EXPORT ssize_t sendfile(int out, int in, off_t *at, size_t count) {
@@ -57,8 +75,11 @@ EXPORT ssize_t sendfile(int out, int in, off_t *at, size_t count) {
         errno = EINVAL; // as natively: it cannot be mapped
         return -1;
     }
-    return s ? send_file(s, in, at, count)
-             : real()->sendfile(out, in, at, count);
+    if (s) {
+        return at ? send_file_at(s, in, at, count)
+                  : send_file(s, in, NULL, count);
+    }
+    return real()->sendfile(out, in, at, count);
 }
 
 EXPORT ssize_t sendfile64(int out, int in, off64_t *at, size_t count) {

@@ -14,7 +14,8 @@
 // further.
 #define FLAGS                                                                  \
     (MSG_OOB | MSG_PEEK | MSG_DONTROUTE | MSG_TRUNC | MSG_DONTWAIT | MSG_EOR | \
-        MSG_WAITALL | MSG_CONFIRM | MSG_ERRQUEUE | MSG_NOSIGNAL | MSG_MORE)
+        MSG_WAITALL | MSG_CONFIRM | MSG_ERRQUEUE | MSG_NOSIGNAL | MSG_MORE |   \
+        MSG_PROXY) // glibc's name of MSG_PROBE
 
 #define BYTES_MAX 0x7ffff000u // of one call, as the kernel's
 
@@ -33,7 +34,9 @@ static ssize_t sent(struct psock *s, ssize_t n, size_t len, int flags) {
 }
 
 static ssize_t got(struct psock *s, ssize_t n, size_t len) {
-    bool dry = n == FAR_EAGAIN || (n >= 0 && (size_t)n < len);
+    // Behind a stream's end nothing comes that is an edge by this.
+    bool ended = n == 0 && s->type == SOCK_STREAM;
+    bool dry = n == FAR_EAGAIN || (n >= 0 && !ended && (size_t)n < len);
     if (dry) {
         atomic_fetch_add(&s->dry, 1);
     }

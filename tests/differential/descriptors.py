@@ -16,7 +16,9 @@ class Descriptors:
     def flags(self):
         s = self.any(0.0)
         if self.chance(0.5):
-            self.add(f"setfl {s.name} {self.r.choice((0, 0x800, 0x802, 0x400))}")
+            flags = self.r.choice((0, 0x800, 0x802, 0x400))
+            s.appends |= flags == 0x400
+            self.add(f"setfl {s.name} {flags}")
         self.add(f"flags {s.name}")
 
     def accept4(self):
@@ -37,7 +39,7 @@ class Descriptors:
     def dup(self):
         s = self.any(0.0)
         new = self.new(False, s.family, s.kind)
-        new.state, new.small, new.stamped = "odd", s.small, s.stamped
+        new.state, new.small, new.stamped, new.appends = "odd", s.small, s.stamped, s.appends
         self.add(f"dup {s.name} {new.name}")
         if self.chance(0.5):
             self.close(s if self.chance(0.5) else new)
@@ -112,7 +114,7 @@ class Descriptors:
                  "bind", "connect", "getsockname", "getpeername", "getsockname.len",
                  "getpeername.len", "setsockopt", "getsockopt", "getsockopt.len", "ioctl"]  # fmt: skip
         calls += ["msghdr.send", "msghdr.recv", "mmsghdr.send", "mmsghdr.recv", "iov.read",
-                  "iov.write", "poll.fds", "select.set"]  # fmt: skip
+                  "iov.write", "poll.fds", "select.set", "off.sendfile"]  # fmt: skip
         calls += [f"{call}.{part}" for call in ("sendmsg", "recvmsg")
                   for part in ("iov", "name", "ctl", "pieces")]  # fmt: skip
         call = self.r.choice(calls)

@@ -83,6 +83,7 @@ class Edges:
         for listener in self.socks:
             listener.queue = [t for t in listener.queue if t not in (s, new)]
         s.queue, new.queue = [], []
+        s.appends = new.appends = s.appends or new.appends
         self.add(self.r.choice((f"getsockname {new.name}", f"poll 0 {s.name}:0x2003 {new.name}:0x2003",
                                 f"getopt {new.name} 1 3 4")))  # fmt: skip
 
@@ -95,7 +96,7 @@ class Edges:
                 self.add(f"splice {s.name} {min(n, 3000)}")
             return
         t = s.mate
-        if s.kind != STREAM or s.small or t and (t.small or t.state != "connected"):
+        if s.kind != STREAM or s.small or s.appends or t and (t.small or t.state != "connected"):
             return
         n = self.length(min(4000, self.room_at(t), self.ring // 8))
         if t:

@@ -6,6 +6,7 @@
 #include "differential/messages.h"
 
 #include <sys/select.h>
+#include <sys/sendfile.h>
 
 // Where there is nothing.
 static void *bad_pointer(const char *name) {
@@ -124,6 +125,9 @@ static long fault_header(const struct sock *k, const char *call, void *p) {
     if (!strcmp(call, "iov.write")) {
         return writev(k->handle, p, 2);
     }
+    if (!strcmp(call, "off.sendfile")) {
+        return sendfile(k->handle, STDIN_FILENO, p, 0);
+    }
     struct timeval none = {0};
     if (!strcmp(call, "poll.fds")) {
         return poll(p, 1, 0);
@@ -148,7 +152,8 @@ static void step_fault(struct step *s) {
     }
     bool option = strstr(call, "sockopt") || !strcmp(call, "ioctl");
     bool header = strstr(call, "hdr.") || !strncmp(call, "iov.", 4) ||
-                  !strcmp(call, "poll.fds") || !strcmp(call, "select.set");
+                  !strncmp(call, "off.", 4) || !strcmp(call, "poll.fds") ||
+                  !strcmp(call, "select.set");
     long r = header                 ? fault_header(k, call, p)
              : option               ? fault_option(k, call, p)
              : strstr(call, "msg.") ? fault_msg(k, call, p, n)

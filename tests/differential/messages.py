@@ -124,7 +124,7 @@ class Messages:
             self.add(f"send {s.name} {size} {flags:#x} ={t.name} nowait")
 
     def urgent(self):
-        """An urgent byte, alone: of several, reading ahead may lose one."""
+        """Urgent bytes; of several at once, reading ahead may lose one."""
         pairs = [s for s in self.alive("connected", kind=STREAM) if s.mate and not s.small
                  and s.mate.state == "connected" and not s.stamped and s.mate is not s]  # fmt: skip
         if not pairs:
@@ -134,10 +134,14 @@ class Messages:
         self.drain(s)
         if self.chance(0.3):
             self.add(f"setopt {s.name} 1 10 {i32(self.r.choice((0, 1)))}")
-        for flags in (0, OOB, 0):
+        name = s.name
+        rows = ((0, OOB, 0), (0, OOB, 0), (0, OOB, 0, OOB, 0), (OOB, OOB), (0, OOB, OOB, OOB))
+        for flags in self.r.choice(rows):
             if flags or self.chance(0.6):
                 self.add(f"send {t.name} {self.r.choice((1, 1, 2, 10, 700))} {flags} - nowait")
-        name = s.name
+            if self.chance(0.2):
+                self.add(self.r.choice((f"recv {name} 3 0 nowait", f"recv {name} 1 {OOB} nowait",
+                                        f"ioctl {name} {SIOCATMARK:#x}")))  # fmt: skip
         steps = [f"recv {name} {n} {f} nowait" for n in (1, 5, 1000) for f in (0, 0, PEEK, WAITALL)]
         steps += [f"recv {name} {n} {OOB | f} nowait" for n in (0, 1, 1, 9) for f in (0, 0, PEEK)]
         steps += [f"poll 0 {name}:{e:#x}" for e in (1, 2, 3, 0x2007, 0x2007)] * 2

@@ -14,6 +14,7 @@ class Sock:
         self.small = False  # its buffers were made small
         self.stamped = False  # SO_TIMESTAMP was set
         self.shut = False  # shutdown() was called
+        self.appends = False  # O_APPEND: natively sendfile() refuses it
         self.queue = []  # of a listener: who connected
         self.at = None  # where it is bound
 
