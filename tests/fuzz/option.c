@@ -50,7 +50,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input in = {data, size};
-    static struct link link; // without a policy
+    static struct engine engine;
+    static struct link link = {.engine = &engine}; // without a policy
     uint8_t kind = take8(&in);
     struct sock s = {
         .type = kind & 1 ? FAR_SOCK_DGRAM : FAR_SOCK_STREAM,
@@ -60,6 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     s.fd = socket(kind & 2 ? AF_INET6 : AF_INET,
         (kind & 1 ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK,
         0);
+    node_init(&engine.reusing);
+    node_init(&s.reuse);
     while (in.left && s.fd >= 0) {
         uint8_t op = take8(&in);
         size_t i = take8(&in) % (sizeof known / sizeof *known);
@@ -80,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             ioctl_ifname(&name);
         }
     }
+    node_remove(&s.reuse);
     close(s.fd);
     return 0;
 }
