@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define CHUNK 65536u // in which a peer sends and takes a stream
+#define HOSTS 250u   // 127.0.0.1 and on that connections go to in turn
 
 // What a near program asks its peer for on a TCP connection: 'w', that it takes
 // count bytes and then sends one; 'r', that it sends count bytes; 'b', both at

@@ -8,12 +8,10 @@
 
 #include "bench/net.h"
 
-#define HOSTS 250
-
 int main(int argc, char **argv) {
     static struct times times;
     int port = (int)number(argc, argv, 1);
-    int host = 0;
+    uint32_t host = 0;
     net_open(0, 0);
     ready();
     for (uint64_t n = 0; (n = next_round());) {
@@ -24,8 +22,8 @@ int main(int argc, char **argv) {
             uint64_t from = now;
             uint8_t byte = 0;
             int s = must("socket", net_socket(SOCK_STREAM));
-            host = host % HOSTS + 1;
-            must("connect", net_connect(s, host, port));
+            host = host % HOSTS + 1u;
+            must("connect", net_connect(s, (int)host, port));
             net_recv_all(s, &byte, 1);
             must("close", net_close(s));
             now = now_ns();

@@ -1,10 +1,11 @@
 // The least that carrying a stream over another process can cost: a copy into
 // or out of memory that both have, socket calls on the far side, and a wake-up
-// by eventfd where one side must sleep. No protocol, one connection, nothing
-// that could go wrong is looked at.
+// by eventfd where one side must sleep. Meant for large blocks: with small ones
+// the bell is rung for each. No protocol, one connection, nothing that could go
+// wrong is looked at.
 // SPDX-License-Identifier: MIT
 //
-//   usage: floor write|read|trip PORT FAR_CPU SIZE
+//   usage: floor write|read|trip|connect PORT FAR_CPU SIZE
 //
 // FAR_CPU: where the far process runs, -1 for anywhere. Prints its process id
 // after "ready".
@@ -39,9 +40,12 @@ struct ring {
 // A bell may have been rung for what its hearer has seen by itself; so rounds
 // are told by numbers.
 struct shared {
-    _Alignas(64) _Atomic uint64_t asked; // rounds, by near
-    uint64_t bytes;                      // of the last
-    _Alignas(64) _Atomic uint64_t done;  // rounds, by far
+    _Alignas(64) _Atomic uint64_t asked;   // rounds, by near
+    uint64_t bytes;                        // of the last
+    _Alignas(64) _Atomic uint64_t done;    // rounds, by far
+    _Alignas(64) _Atomic uint64_t wanted;  // connections, by near
+    _Alignas(64) _Atomic uint64_t answers; // two for each, by far
+    _Alignas(64) _Atomic bool near_sleeps;
     struct ring ring;
 };
 
@@ -153,7 +157,42 @@ static void far_trips(uint64_t count) {
     }
 }
 
-static void run_far(char work, int cpu) {
+static void answer(void) {
+    mem->answers++;
+    if (mem->near_sleeps) {
+        ring_bell(near_bell);
+    }
+}
+
+static int new_connection(int port, uint32_t host) {
+    struct sockaddr_in to = {
+        .sin_family = AF_INET,
+        .sin_port = htons((uint16_t)port),
+        .sin_addr.s_addr = htonl(0x7f000000u | host),
+    };
+    int s = (int)ok("socket", socket(AF_INET, SOCK_STREAM, 0));
+    ok("connect", connect(s, (struct sockaddr *)&to, sizeof to));
+    return s;
+}
+
+// As connect.c: an address of its own for each of many.
+static void far_connections(uint64_t count, int port) {
+    static uint32_t host;
+    static uint64_t done;
+    for (uint64_t end = done + count; done < end; done++) {
+        while (mem->wanted == done) {
+            sleep_at(far_bell);
+        }
+        host = host % HOSTS + 1u;
+        int s = new_connection(port, host);
+        answer();
+        ok("recv", recv(s, mem->ring.data, 1, 0));
+        answer();
+        close(s);
+    }
+}
+
+static void run_far(char work, int port, int cpu) {
     cpu_set_t set;
     CPU_ZERO(&set);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -171,8 +210,10 @@ static void run_far(char work, int cpu) {
             ring_bell(near_bell);
         } else if (work == 'r') {
             far_read(mem->bytes);
-        } else {
+        } else if (work == 't') {
             far_trips(mem->bytes);
+        } else {
+            far_connections(mem->bytes, port);
         }
     }
 }
@@ -220,6 +261,26 @@ static void near_trips(uint64_t count, struct times *times) {
     }
 }
 
+static void wait_for_answer(uint64_t number) {
+    while (mem->answers < number) {
+        mem->near_sleeps = true;
+        if (mem->answers < number) {
+            sleep_at(near_bell);
+        }
+        mem->near_sleeps = false;
+    }
+}
+
+static void near_connections(uint64_t count) {
+    static uint64_t answers;
+    for (uint64_t i = 0; i < count; i++) {
+        mem->wanted++;
+        ring_bell(far_bell);
+        wait_for_answer(++answers);
+        wait_for_answer(++answers);
+    }
+}
+
 static void near_round(char work, uint64_t n, uint8_t *block, size_t size) {
     static struct times times;
     memset(&times, 0, sizeof times);
@@ -231,26 +292,17 @@ static void near_round(char work, uint64_t n, uint8_t *block, size_t size) {
         near_write(n * size, block, size);
     } else if (work == 'r') {
         near_read(n * size, block, size);
-    } else {
+    } else if (work == 't') {
         near_trips(n, &times);
+    } else {
+        near_connections(n);
     }
     tell(now_ns() - start, n, 0, work == 't' ? &times : NULL);
 }
 
-static void connect_to(int port) {
-    int on = 1;
-    struct sockaddr_in to = {
-        .sin_family = AF_INET,
-        .sin_port = htons((uint16_t)port),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-    };
-    sock = (int)ok("socket", socket(AF_INET, SOCK_STREAM, 0));
-    ok("connect", connect(sock, (struct sockaddr *)&to, sizeof to));
-    ok("option", setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
-}
-
 int main(int argc, char **argv) {
     char work = argc > 1 ? argv[1][0] : '-';
+    int port = (int)number(argc, argv, 2);
     int cpu = (int)number(argc, argv, 3);
     size_t size = (size_t)number(argc, argv, 4);
     uint8_t *block = calloc(1, size);
@@ -261,10 +313,15 @@ int main(int argc, char **argv) {
     }
     near_bell = (int)ok("eventfd", eventfd(0, 0));
     far_bell = (int)ok("eventfd", eventfd(0, 0));
-    connect_to((int)number(argc, argv, 2));
+    if (work != 'c') {
+        int on = 1;
+        sock = new_connection(port, 1);
+        ok("option",
+            setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
+    }
     pid_t far = (pid_t)ok("fork", fork());
     if (far == 0) {
-        run_far(work, cpu);
+        run_far(work, port, cpu);
     }
     printf("ready %d\n", (int)far);
     fflush(stdout);

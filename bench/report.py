@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import harness
-from works import PLACEMENTS, TRIP
+from works import PLACEMENTS, RISCV, TRIP
 
 IN_SHORT = (
     "write 64 B",
@@ -174,7 +174,7 @@ def summary(rows):
 
 def sections(rows, level, title, make):
     text = ""
-    for placement in PLACEMENTS:
+    for placement in (*PLACEMENTS, RISCV):
         here = [row for row in rows if row["placement"] == placement]
         if here:
             text += f"{level} {title}, {placement}\n\n{make(here)}\n"

@@ -3,17 +3,24 @@
 
 import collections
 import contextlib
+import re
 import statistics
+import subprocess
 import time
 
 import harness
 from sides import Side, counters, cpus_of, memory, on_cpus, switches
-from works import AMP, FEW, KIB, MANY, MIB, TRIP
+from works import AMP, FEW, KIB, MANY, MIB, RISCV, TRIP
 
 QUIET_S = 2
 CPU_GOAL = 1.6  # of a round trip
 P99_GOAL = {AMP: 1.5}
 DOORBELL_GOAL = 1.0  # fewer than that per MiB of steady bulk
+SIZE_GOALS = {  # lines of size-report
+    "text": ("near library: code", 20 * KIB),
+    "private: struct fari_sock": ("near library: private memory of a socket", 96),
+    "shared: lines of a socket": ("shared control of a socket", 128),
+}
 SHARE_GOAL = 0.95  # of the throughput that few sockets have, with many open
 
 
@@ -208,6 +215,18 @@ def latencies(times):
     """The histogram as points of a curve, in us."""
     parts = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
     return {str(p): quantile(times, p) / 1000 for p in parts}
+
+
+def size_rows():
+    """What the near library needs of a small core."""
+    report = harness.TOP / "scripts/size-report"
+    out = subprocess.run([report], capture_output=True, text=True, check=True).stdout
+    rows = []
+    for line, (name, goal) in SIZE_GOALS.items():
+        got = re.search(rf"^{re.escape(line)} +(\d+)", out, re.M)
+        size = int(got[1]) if got else None
+        rows.append(make_row(name, RISCV, "B", "lower", None, size, goal, "farsock"))
+    return rows
 
 
 def rows_across(measurements):

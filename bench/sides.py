@@ -15,10 +15,11 @@ import time
 from pathlib import Path
 
 import harness
-from works import AMP, FREE, ONE, PORT, TRIP
+from works import AMP, FREE, ONE, PORT, RISCV
 
 PROGRAMS = harness.BUILD / "bench"
 SCRIPTS = harness.TOP / "bench"
+RISCV_LIBRARY = harness.TOP / "build/qemu/rv64/libfarsock.a"
 LIMIT_S = 3600  # of anything that is left behind
 PR_SET_PDEATHSIG = 1
 COUNTERS = ("kicks", "doorbells", "wakeups", "rescues", "spurious")
@@ -46,6 +47,9 @@ def allow_descriptors():
 
 def lacking(placement, work):
     """Why that cannot be measured here, or None."""
+    if placement == RISCV:
+        name = os.path.relpath(RISCV_LIBRARY)
+        return None if RISCV_LIBRARY.exists() else f"there is no {name} (make size)"
     if cpus_of(placement) is None:
         return "it needs two processors"
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -150,9 +154,8 @@ class Side:
         args = [*work.first, port, *work.args]
         start = self.far.near if self.mode == "farsock" else self.far.native
         if self.mode == "floor":
-            what = "trip" if work.name == TRIP else work.first[0]
             cpu = min(far_cpus) if far_cpus else -1
-            return start(PROGRAMS / "native/floor", what, port, cpu, work.size or 1)
+            return start(PROGRAMS / "native/floor", work.floor, port, cpu, work.size or 1)
         if work.python:
             ours = self.mode == "farsock"
             program = harness.MICROPYTHON if ours else harness.MICROPYTHON_NATIVE

@@ -8,6 +8,7 @@ import dataclasses
 KIB, MIB = 1 << 10, 1 << 20
 ONE, FREE, AMP = "one core", "free", "AMP"
 PLACEMENTS = (ONE, FREE, AMP)
+RISCV = "riscv64 -Os"  # not run, but built
 PORT = 6001
 
 
@@ -32,7 +33,7 @@ class Work:
     size: int = 0
     goal: object = None  # of the ratio; or a goal for each placement
     placements: tuple = PLACEMENTS
-    floor: bool = False
+    floor: str = ""  # what floor.c shall do for it
     trace: bool = False  # system calls are counted
     nears: int = 1  # links, each with a near program
     sockets: int = 1  # of each
@@ -67,15 +68,14 @@ def stream(name, what, size, **more):
 
 def streams(what, goals):
     for size in SIZES:
-        main = size == 64 * KIB
         yield stream(
             f"{what} {in_words(size)}",
             what,
             size,
             goal=goals.get(size),
             placements=PLACEMENTS if size in goals else (ONE, AMP),
-            floor=main,
-            trace=main,
+            floor=what if size in goals and size >= 16 * KIB else "",
+            trace=size == 64 * KIB,
         )
 
 
@@ -125,11 +125,14 @@ WORKS = [
     stream("both ways 64 KiB", "both", 64 * KIB, goal=0.9),
     stream("write 64 B, Nagle", "nagle", 64),
     Work(
-        TRIP, "trip", kind="p50", start=100, goal={ONE: 1.5, AMP: 1.0}, floor=True,
+        TRIP, "trip", kind="p50", start=100, goal={ONE: 1.5, AMP: 1.0}, floor="trip",
         trace=True,
     ),
     *(datagrams(what, size) for what in ("send", "receive") for size in (64, 1400)),
-    Work("connect, byte, close", "connect", peer=("peer", "greet"), goal=0.7, trace=True),
+    Work(
+        "connect, byte, close", "connect", peer=("peer", "greet"), goal=0.7,
+        floor="connect", trace=True,
+    ),
     Work("poll 1000, 1 ready", "poll", args=(1000,), kind="time", goal=0.2, sockets=1000),
     crowd(50, 50, FEW),
     crowd(5000, 50, MANY),
@@ -139,12 +142,13 @@ WORKS = [
     micropython("trip", TRIP, kind="p50", start=100, goal=1.5),
     *(crowd(n, n, placements=(AMP,), crowd=True) for n in (1, 10, 100, 1000, 10000)),
     *(links(n) for n in (1, 4, 16, 64)),
+    Work("near library", "size-report", placements=(RISCV,)),
 ]  # fmt: skip
 
 
 def all_measurements():
     """(placement, work), in the order in which they are made."""
-    return [(p, w) for p in PLACEMENTS for w in WORKS if p in w.placements]
+    return [(p, w) for p in (*PLACEMENTS, RISCV) for w in WORKS if p in w.placements]
 
 
 def full_name(placement, work):

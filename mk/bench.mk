@@ -31,4 +31,6 @@ bench: ## Measure beside native sockets (BENCH=pattern QUICK=1: parts of it)
 	@scripts/deps install build test
 	@scripts/deps install bench || echo 'going on without: there will be no plots'
 	+@$(MAKE) all bench-build
+	+@! command -v $(QEMU_CC) >/dev/null || \
+	    $(MAKE) $(foreach a,$(QEMU_ARCHS),$(QEMU_B)/$(a)/libfarsock.a)
 	@scripts/bench $(if $(QUICK),--quick) $(if $(BENCH),'$(BENCH)')

@@ -126,9 +126,11 @@ def ends_all(end):
             check_equal(process.returncode, 130, "exit status")
             until("nothing of it is left", lambda: not marked(mark))
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
             process.wait()
+            for pid in marked(mark):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
             process.stdout.close()
 
 
