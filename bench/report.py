@@ -6,8 +6,10 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import harness
@@ -67,10 +69,11 @@ class About:
 
     @property
     def text(self):
-        return (
+        words = (
             f"{self.machine}, {self.date}, `{self.command}`: {self.args.rounds} rounds "
             f"of {self.args.round_ms:g} ms; {self.load_text}."
         )
+        return textwrap.fill(words[0].upper() + words[1:], 80, break_on_hyphens=False)
 
 
 def compiler():
@@ -181,6 +184,13 @@ def sections(rows, level, title, make):
     return text
 
 
+def tables(rows, level):
+    costly = [row for row in rows if "cost" in row]
+    return sections(rows, level, "Figures", main_table) + sections(
+        costly, level, "Costs of one operation", cost_table
+    )
+
+
 def write(out, rows, about, problems):
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(rows, indent=1) + "\n")
@@ -189,9 +199,7 @@ def write(out, rows, about, problems):
     for problem in problems:
         text += f"\nNot measured: {problem}\n"
     text += "\n" + "".join(f"![{p.stem}]({p.name})\n" for p in plots) + "\n"
-    text += sections(rows, "##", "Figures", main_table)
-    costly = [row for row in rows if "cost" in row]
-    text += sections(costly, "##", "Costs of one operation", cost_table)
+    text += tables(rows, "##")
     (out / "report.md").write_text(text)
     print(f"\n{summary(rows)} {about.load_text[0].upper()}{about.load_text[1:]}.")
     print(f"report: {os.path.relpath(out)}/report.md, report.json; {why}", flush=True)
@@ -216,12 +224,16 @@ def put_between_marks(path, text):
     path.write_text(f"{head}{MARKS[0]}\n{text}{MARKS[1]}{tail}")
 
 
-def write_docs(rows, about):
-    """The tables of docs/performance.md and of README.md."""
-    costly = [row for row in rows if "cost" in row]
+def write_docs(out, rows, about):
+    """The figures of docs/performance.md and of README.md."""
+    plots = harness.TOP / "docs/plots"
+    shutil.rmtree(plots, ignore_errors=True)
     text = f"{about.text}\n\n{summary(rows)}\n\n"
-    text += sections(rows, "###", "Figures", main_table)
-    text += sections(costly, "###", "Costs of one operation", cost_table)
+    for plot in sorted(out.glob("*.png")):
+        plots.mkdir(exist_ok=True)
+        shutil.copy(plot, plots)
+        text += f"![{plot.stem}](plots/{plot.name})\n"
+    text += "\n" + tables(rows, "###")
     put_between_marks(harness.TOP / "docs/performance.md", text)
     put_between_marks(harness.TOP / "README.md", in_short(rows, about))
 
