@@ -4,8 +4,8 @@
 
 import textwrap
 
-from harness import FARSOCK, IN, MICROPYTHON, Far, check, check_equal, main, needs_preload
-from harness import skip, test, until
+from harness import FARSOCK, IN, MICROPYTHON, Far, check, check_equal, in_thread, main
+from harness import needs_preload, skip, test, until
 from oracle import PORT, connected, wants
 
 PYTHON = "/usr/bin/python3"
@@ -141,6 +141,44 @@ def no_statistics():
         native = far.native(PYTHON, "-c", textwrap.dedent(script)).end()
         check_equal(native, ["0", "True"])
         check_equal(under_run(far, script), ["0", "False"])
+
+
+@test
+def edges():
+    """EPOLLET: the end once more after a short recv(); no edge when a datagram went."""
+    needs_preload()
+    script = f"""
+    import select, socket
+    ep = select.epoll()
+    def told(s):
+        return [bits for fd, bits in ep.poll(0) if fd == s.fileno()]
+    c = socket.create_connection(("127.0.0.1", {PORT}))
+    want = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+    p = select.poll()
+    p.register(c, select.POLLRDHUP)
+    p.poll()
+    ep.register(c, want)
+    print(len(told(c)), len(told(c)), len(c.recv(100)), len(told(c)), len(c.recv(1)), len(told(c)))
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    ep.register(u, select.EPOLLOUT | select.EPOLLET)
+    print(len(told(u)), u.sendto(b"x", ("127.0.0.1", {PORT})), len(told(u)))
+    """
+
+    def serve():
+        peer, _ = listener.accept()
+        peer.sendall(b"x" * 27)
+        peer.close()
+
+    with Far() as far:
+        listener = far.net.listener(PORT)
+        far.net.udp(PORT)
+        join = in_thread(serve)
+        native = far.native(PYTHON, "-c", textwrap.dedent(script)).end()
+        join()
+        check_equal(native, ["1 0 27 0 0 0", "1 1 1"])
+        join = in_thread(serve)
+        check_equal(under_run(far, script), ["1 0 27 1 0 0", "1 1 0"])
+        join()
 
 
 @test
