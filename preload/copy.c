@@ -104,7 +104,7 @@ static ssize_t splice_in(struct psock *s, int out, size_t len, unsigned flags) {
     len = len < PIECE ? len : PIECE;
     ssize_t n = far_recv_bytes(s, buf, len, MSG_PEEK, NULL, NULL);
     if (n == 0 && s->type != SOCK_STREAM) {
-        return far_recv_bytes(s, buf, 0, MSG_DONTWAIT, NULL, NULL);
+        return far_recv_bytes(s, buf, 0, 0, NULL, NULL);
     }
     if (n <= 0 || !wait_pipe(out, POLLOUT, flags)) {
         return n <= 0 ? n : -1;
