@@ -173,11 +173,37 @@ ssize_t far_readv(struct psock *s, const struct iovec *iov, int count) {
 
 // --- The calls ---
 
+// A token carries no urgent data.
+static bool is_refused(int fd, int flags) {
+    bool refused = (flags & MSG_OOB) && is_carried(fd);
+    if (refused) {
+        errno = EOPNOTSUPP;
+    }
+    return refused;
+}
+
+// A stream looks at no address, but a token would.
+static ssize_t send_other_to(int fd, const void *buf, size_t len, int flags,
+    __CONST_SOCKADDR_ARG to, socklen_t to_len) {
+    struct sockaddr_storage ss;
+    if (!is_carried(fd)) {
+        return real()->sendto(fd, buf, len, flags, to, to_len);
+    }
+    if (is_refused(fd, flags) ||
+        (to.__sockaddr__ &&
+            far_done(addr_take(&ss, to.__sockaddr__, to_len)) < 0)) {
+        return -1;
+    }
+    return real()->send(fd, buf, len, flags);
+}
+
 EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags) {
     struct psock *s = psock_at(fd);
     ssize_t n = s ? far_send_bytes(s, buf, len, flags, NULL, 0) : 0;
-    return s && !now_carried(fd, n) ? send_rest(fd, buf, len, flags, n)
-                                    : real()->send(fd, buf, len, flags);
+    if (s && !now_carried(fd, n)) {
+        return send_rest(fd, buf, len, flags, n);
+    }
+    return is_refused(fd, flags) ? -1 : real()->send(fd, buf, len, flags);
 }
 
 EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
@@ -187,7 +213,7 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
         s ? far_send_bytes(s, buf, len, flags, to.__sockaddr__, to_len) : 0;
     return s && !now_carried(fd, n)
                ? send_rest(fd, buf, len, flags, n)
-               : real()->sendto(fd, buf, len, flags, to, to_len);
+               : send_other_to(fd, buf, len, flags, to, to_len);
 }
 
 EXPORT ssize_t write(int fd, const void *buf, size_t len) {
@@ -210,6 +236,15 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
 
 // Of sockets that are not far.
 static ssize_t send_other(int fd, const struct msghdr *msg, int flags) {
+    struct msghdr m;
+    if (is_refused(fd, flags)) {
+        return -1;
+    }
+    if (is_carried(fd) && user_copy(&m, msg, sizeof m) == 0 && m.msg_name) {
+        m.msg_name = NULL; // as send_other_to()
+        m.msg_namelen = 0;
+        return real()->sendmsg(fd, &m, flags);
+    }
     return fari_fds_top == 0 || rights_share(msg)
                ? real()->sendmsg(fd, msg, flags)
                : -1;

@@ -3,6 +3,7 @@
 #ifndef FARSOCK_PRELOAD_REAL_H
 #define FARSOCK_PRELOAD_REAL_H
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -33,7 +34,7 @@
     X(poll) X(ppoll) X(select) X(pselect)                                   \
     X(epoll_ctl) X(epoll_wait) X(epoll_pwait)                               \
     X(epoll_create1) X(sendfile) X(splice) X(fork) X(sigaction)     \
-    X(fdopen) X(syscall)                                                    \
+    X(fdopen) X(syscall) X(dlopen)                                          \
     X(execve) X(execvpe) X(fexecve) X(execveat) X(posix_spawn)              \
     X(posix_spawnp) X(posix_spawn_file_actions_adddup2) X(system) X(popen)
 // clang-format on

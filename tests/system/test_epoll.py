@@ -7,24 +7,16 @@ print must be the same."""
 import textwrap
 
 from harness import (
-    FARSOCK,
     NONCOHERENT,
-    SANITIZED,
     Far,
     check,
     check_equal,
     main,
-    program,
     skip,
     test,
 )
 
-RUN = [FARSOCK, "run", "--"]
-PYTHON = "/usr/bin/python3"
-
-if SANITIZED:
-    print("1..0 # SKIP a sanitizer's run time must be loaded first")
-    raise SystemExit
+from preloaded import PYTHON, RUN, unsanitized
 
 # A set that has slept knows its sockets as quiet: from then on each line is
 # about something that must put one back.
@@ -171,7 +163,7 @@ def crowded():
     if NONCOHERENT:
         skip("an emulator of caches has costs of its own")
     with Far() as far:
-        run = [*RUN, program("crowd")]
+        run = [*RUN, unsanitized("crowd")]
         few = [int(x) for x in far.near(*run, 10).end()]
         many = [int(x) for x in far.near(*run, 4000).end()]
         # Looking at each would be 250 and 200 us.

@@ -10,32 +10,24 @@ import tempfile
 from pathlib import Path
 
 from harness import (
-    FARSOCK,
     PATIENCE_S,
-    SANITIZED,
     Far,
     check,
     check_equal,
     main,
-    program,
     test,
     until,
 )
+from preloaded import RUN, unsanitized
 from resolver import no_such_name, with_resolver
-
-RUN = [FARSOCK, "run", "--"]
-
-if SANITIZED:
-    print("1..0 # SKIP a sanitizer's run time must be loaded first")
-    raise SystemExit
 
 
 @test
 def every_call():
     """A call that a signal comes to says what it says natively."""
     with Far() as far:
-        want = far.native(program("signals")).end()
-        child = far.near(*RUN, program("signals"))
+        want = far.native(unsanitized("signals")).end()
+        child = far.near(*RUN, unsanitized("signals"))
         got = child.end()
         for line in zip(got, want):
             check_equal(*line)
@@ -69,7 +61,7 @@ def names():
         prefix = with_resolver(Path(directory))
         with Far(prefix=prefix) as far:
             resolver = far.net.udp(53)
-            ask = [program("signals"), "names", "nothing.example"]
+            ask = [unsanitized("signals"), "names", "nothing.example"]
             want = ask_interrupted(far.native(*prefix, *ask), resolver)
             got = ask_interrupted(far.near(*RUN, *ask), resolver)
             check_equal(got, want)
@@ -80,9 +72,9 @@ def names():
 def leaves_by_longjmp():
     """A handler leaves a call by siglongjmp(); none runs in a forked child."""
     with Far() as far:
-        want = far.native(program("handlers")).end()
+        want = far.native(unsanitized("handlers")).end()
         check_equal(len(want), 28)
-        check_equal(far.near(*RUN, program("handlers")).end(), want)
+        check_equal(far.near(*RUN, unsanitized("handlers")).end(), want)
 
 
 FAULT = """if 1:
