@@ -235,6 +235,18 @@ static int token_of(const struct psock *s) {
     return -1;
 }
 
+// The other way of keep_timeout(): the near library has this socket anew.
+static void take_timeout(struct psock *s, int token, int opt,
+    _Atomic bool *set) {
+    struct timeval t = {0};
+    socklen_t len = sizeof t;
+    if (real()->getsockopt(token, SOL_SOCKET, opt, &t, &len) == 0 &&
+        (t.tv_sec || t.tv_usec)) {
+        far_setsockopt(s->link->near, s->handle, SOL_SOCKET, opt, &t, sizeof t);
+        *set = true;
+    }
+}
+
 static int adopt(struct psock *s) {
     struct plink *l = link_get();
     int token = token_of(s);
@@ -247,6 +259,8 @@ static int adopt(struct psock *s) {
         s->link = l;
         s->handle = handle;
         psock_in_slot(s);
+        take_timeout(s, token, SO_RCVTIMEO, &s->rcvtimeo);
+        take_timeout(s, token, SO_SNDTIMEO, &s->sndtimeo);
         atomic_store(&s->kind, PSOCK_FAR);
         psock_mark(s);
     }

@@ -290,6 +290,33 @@ def carried_options():
 
 
 @test
+def timeouts():
+    """SO_RCVTIMEO of listeners and datagram sockets holds for children and heirs."""
+    become(
+        """
+        import struct
+        l = socket.create_server(("127.0.0.1", 0))
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("127.0.0.1", 0))
+        for x in l, u:
+            x.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("qq", 0, 50000))
+            x.set_inheritable(True)
+        args = [sys.executable, "-c", HEIR, str(l.fileno()), str(u.fileno())]
+        if os.fork() == 0:
+            for f in l.accept, lambda: u.recv(1):
+                try: f()
+                except OSError as e: print(e.errno, flush=True)
+            os.execv(sys.executable, args)
+        print(os.wait()[1])
+        """,
+        """
+        for f in heir(1).accept, lambda: heir(2).recv(1):
+            try: f()
+            except OSError as e: print(e.errno, flush=True)
+        """,
+    )
+
+
+@test
 def rights():
     """Descriptors in messages are sockets to whoever receives them."""
     become(
