@@ -177,12 +177,13 @@ static void on_signal(int sig, siginfo_t *info, void *context) {
         fari_signals.ending++;
     }
     bool late = is_handler(&a) && put_off(&a, sig, info, context);
+    // At once, as the kernel does for those whose handler is not ours for good.
+    if (is_fault(sig) && (a.sa_flags & (int)SA_RESETHAND)) {
+        actions[sig] = (struct sigaction){.sa_handler = SIG_DFL};
+    }
     call_wake(late);
     if (late) {
         return;
-    }
-    if (is_fault(sig) && (a.sa_flags & (int)SA_RESETHAND)) {
-        actions[sig] = (struct sigaction){.sa_handler = SIG_DFL};
     }
     if (is_handler(&a)) {
         run_handler(&a, sig, info, context);

@@ -684,6 +684,24 @@ def fork_beside_calls():
 
 
 @test
+def faults_sent():
+    """A SIGSEGV that somebody sent to a sleeping call finds its handler once."""
+    both(
+        """
+        import ctypes, os, signal, socket, threading
+        l = socket.create_server(("127.0.0.1", 0))
+        c = socket.create_connection(l.getsockname()); s = l.accept()[0]
+        libc = ctypes.CDLL(None); libc.signal.restype = ctypes.c_void_p
+        libc.__sysv_signal(signal.SIGSEGV, libc.abs) # with SA_RESETHAND
+        def send():
+            os.kill(os.getpid(), signal.SIGSEGV); c.send(b"x")
+        threading.Timer(0.1, send).start()
+        print(s.recv(1), libc.signal(signal.SIGSEGV, None))
+        """
+    )
+
+
+@test
 def deeply_bound():
     """A library that is loaded with RTLD_DEEPBIND, as PHP loads its own."""
     both(
