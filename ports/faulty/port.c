@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "farsock/farsock.h"
 #include "farsock/port.h"
+#include "farsock/posix.h"
 #include "ports/faulty/layer.h"
 #include "ports/faulty/mem.h"
 
@@ -46,7 +47,7 @@ static bool interrupted(void *ctx) {
 }
 
 void faulty_ring_near_port(void) {
-    if (below) {
+    if (last_ctx) {
         below->notify(last_ctx);
     }
 }
@@ -78,5 +79,14 @@ struct far_link *__wrap_far_link_init(void *mem, void *region,
     faulty_port.copy = NULL; // the copies in mem.h are steps
     return __real_far_link_init(mem, region, region_bytes, layout, &faulty_port,
         ctx, err);
+}
+
+void __real_far_posix_close(struct far_posix *port) __attribute__((weak));
+void __wrap_far_posix_close(struct far_posix *port);
+
+// Its steps, and those until the next link, have nothing to ring.
+void __wrap_far_posix_close(struct far_posix *port) {
+    last_ctx = NULL;
+    __real_far_posix_close(port);
 }
 // NOLINTEND(readability-identifier-naming)

@@ -106,6 +106,14 @@ static void *run_later(void *arg) {
     return NULL;
 }
 
+static void find_all(const struct step *s) {
+    for (int i = 1; i < s->count; i++) {
+        if (strchr("ps", s->words[i][0]) && s->words[i][1]) {
+            find(s->words[i]);
+        }
+    }
+}
+
 // STEP | DELAY_MS STEP: the second is another thread's, while the first waits.
 static void run_both(struct step *s, const char *bar) {
     static struct later l;
@@ -114,11 +122,8 @@ static void run_both(struct step *s, const char *bar) {
     parse(&l.step, rest, strlen(rest));
     // The tables are looked up by both threads: names exist before they run.
     struct sock *k = sock(s);
-    for (int i = 1; i < l.step.count; i++) {
-        if (strchr("ps", l.step.words[i][0]) && l.step.words[i][1]) {
-            find(l.step.words[i]);
-        }
-    }
+    find_all(s);
+    find_all(&l.step);
     bool poll = !strcmp(word(s, 0), "poll");
     if (!poll && k->open) {
         set_timeouts(k, LONG_MS);

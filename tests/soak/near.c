@@ -82,6 +82,7 @@ static void begin(struct work *w) {
     soak->open[me]++;
     soak->sockets++;
     struct far_addr to = address(w);
+    uint32_t far_lives = soak->far_lives;
     int r = far_connect(l, w->sock, &to, FAR_NOWAIT);
     w->connected = r == FAR_OK;
     if (w->kind == SINK) {
@@ -91,6 +92,7 @@ static void begin(struct work *w) {
             sizeof small);
         w->sink = atomic_fetch_add(&soak->next_sink, 1u) % SINKS;
         soak->sinks[w->sink].taken = 0;
+        soak->sinks[w->sink].far_lives = far_lives;
         soak->sinks[w->sink].key = w->key;
         w->limit += 8;
     }

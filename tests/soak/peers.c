@@ -25,7 +25,6 @@ struct conn {
     uint64_t limit;    // of SOAK_RESET
     uint32_t key;      // of SOAK_SINK
     uint32_t sink;     // its place
-    uint32_t lives;    // of farsockd, when it began
     uint32_t from, to; // what is to be sent back
     uint8_t head[8];
     struct conn *next_slow;
@@ -73,15 +72,14 @@ static void open_port(enum soak_port p) {
 // killed, and whoever counts its lives, or the near core, does not know yet.
 static struct doubt {
     uint64_t since_ns;
-    uint32_t key, sink, lives, got;
+    uint32_t key, sink, got;
     bool reset;
 } doubts[DOUBTS];
 static unsigned doubt_count;
 
-static bool is_short(uint32_t key, uint32_t sink, uint32_t lives,
-    uint32_t got) {
+static bool is_short(uint32_t key, uint32_t sink, uint32_t got) {
     const struct soak_sink *s = &soak->sinks[sink];
-    return s->key == key && got < s->taken && lives == soak->far_lives;
+    return s->key == key && got < s->taken && s->far_lives == soak->far_lives;
 }
 
 static void look_at_doubts(uint64_t now) {
@@ -90,7 +88,7 @@ static void look_at_doubts(uint64_t now) {
         if (now - d->since_ns < DOUBT_NS) {
             continue;
         }
-        if (is_short(d->key, d->sink, d->lives, d->got)) {
+        if (is_short(d->key, d->sink, d->got)) {
             soak_fail("a sink got %u of %u bytes%s", d->got,
                 (unsigned)soak->sinks[d->sink].taken,
                 d->reset ? ", then a reset" : "");
@@ -106,11 +104,11 @@ static void check_sink(const struct conn *c, bool reset) {
     if (!is_sink(c->port) || c->got < sizeof c->head) {
         return;
     }
-    if (!is_short(c->key, c->sink, c->lives, (uint32_t)c->got)) {
+    if (!is_short(c->key, c->sink, (uint32_t)c->got)) {
         soak->delivered += soak->sinks[c->sink].key == c->key;
     } else if (doubt_count < DOUBTS) {
-        doubts[doubt_count++] = (struct doubt){far_posix_now(), c->key, c->sink,
-            c->lives, (uint32_t)c->got, reset};
+        doubts[doubt_count++] = (struct doubt){
+            far_posix_now(), c->key, c->sink, (uint32_t)c->got, reset};
     }
 }
 
@@ -210,7 +208,6 @@ static void take_new(enum soak_port p) {
     }
     c->fd = fd;
     c->port = p;
-    c->lives = soak->far_lives;
     c->limit = (uint64_t)random() % 100000u;
     received.open++;
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};

@@ -28,6 +28,7 @@ enum soak_port {
 struct soak_sink {
     _Atomic uint32_t key;
     _Atomic uint32_t taken;
+    _Atomic uint32_t far_lives; // when near began it: the sink may accept late
 };
 
 struct soak {
