@@ -23,6 +23,18 @@
 static const char usage[] =
     "usage: farsock [--link ivshmem:PATH] qemu [--arch rv64|rv32] "
     "[--image FILE] [--file NAME=PATH]... [SCRIPT [ARGUMENT...]]";
+static const char options[] =
+    "\nRun a script on an emulated RISC-V core without an operating system, or "
+    "give its\nterminal: Ctrl-C interrupts, Ctrl-D resets, Ctrl-A X ends.\n\n"
+    "  --arch rv64|rv32  the core, else rv64\n"
+    "  --image FILE      its program, else the MicroPython that make qemu "
+    "builds\n"
+    "  --file NAME=PATH  a file for it: PATH of this machine is /NAME there\n"
+    "  --link PATH       ivshmem:PATH, a farsockd that waits there, else one "
+    "of its "
+    "own\n\n"
+    "See farsock(1).";
+static const char prefix[] = "ivshmem:";
 
 struct plan {
     const char *arch;
@@ -118,6 +130,9 @@ static bool make_pack(struct plan *p) {
 static int exec_qemu(const struct plan *p, const char *image,
     const char *path) {
     bool terminal = isatty(0) && !p->script;
+    if (terminal) {
+        fputs("Ctrl-A X ends this core, Ctrl-A Ctrl-A types Ctrl-A.\n", stderr);
+    }
     char emulator[32];
     char chardev[PATH_MAX + 32];
     char loader[160];
@@ -137,9 +152,11 @@ static int exec_qemu(const struct plan *p, const char *image,
         "virtio-rng-device", "-chardev", chardev, "-device",
         "ivshmem-doorbell,chardev=link,vectors=1", "-device", loader, "-kernel",
         image, (char *)NULL);
-    return tool_fail(TOOL_FAILED, "cannot run %s: %s", emulator,
-        errno == ENOENT ? "try: apt install qemu-system-misc"
-                        : strerror(errno));
+    return errno == ENOENT
+               ? tool_fail(TOOL_FAILED,
+                     "no %s here (try: apt install qemu-system-misc)", emulator)
+               : tool_fail(TOOL_FAILED, "cannot run %s: %s", emulator,
+                     strerror(errno));
 }
 
 static pid_t child;
@@ -187,7 +204,7 @@ static int run_with_own(const struct plan *p, const char *image) {
     struct own own = {0};
     int status;
     if (own_start(&own, true)) {
-        status = run_qemu(p, image, own.ivshmem + strlen("ivshmem:"));
+        status = run_qemu(p, image, own.ivshmem + strlen(prefix));
     } else {
         status = tool_fail(TOOL_FAILED, "no farsockd of our own starts");
     }
@@ -230,21 +247,34 @@ static bool parse(struct plan *p, int argc, char **argv) {
     return true;
 }
 
+// What the environment says is for programs on this machine.
+static bool is_named(const char *link) {
+    return link && link != getenv("FARSOCK_LINK");
+}
+
 int tool_qemu(const struct tool_options *o, int argc, char **argv) {
     struct plan p;
     char image[PATH_MAX];
-    static const char kind[] = "ivshmem:";
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        puts(usage);
+        puts(options);
+        return TOOL_OK;
+    }
     if (!parse(&p, argc, argv)) {
         return tool_fail(TOOL_USAGE, "%s", usage);
     }
-    bool ours = o->link && strncmp(o->link, kind, sizeof kind - 1) == 0;
+    bool ours = o->link && strncmp(o->link, prefix, sizeof prefix - 1) == 0;
+    if (!ours && is_named(o->link)) {
+        return tool_fail(TOOL_USAGE, "a core has no link to %s, only to %sPATH",
+            o->link, prefix);
+    }
     if (!find_image(&p, image, sizeof image)) {
         return tool_fail(TOOL_FAILED, "no %s for %s: try make qemu",
             p.image ? p.image : "micropython.elf", p.arch);
     }
     int status = TOOL_FAILED;
     if (make_pack(&p)) {
-        status = ours ? run_qemu(&p, image, o->link + sizeof kind - 1)
+        status = ours ? run_qemu(&p, image, o->link + sizeof prefix - 1)
                       : run_with_own(&p, image);
     }
     unlink(p.pack);

@@ -6,13 +6,14 @@ import _farsock
 
 class Ram:
     def __init__(self, blocks):
-        self.data = bytearray(blocks * 512)
+        self.data = memoryview(bytearray(blocks * 512))
 
     def readblocks(self, n, buf):
-        buf[:] = memoryview(self.data)[n * 512 : n * 512 + len(buf)]
+        buf[:] = self.data[n * 512 : n * 512 + len(buf)]
 
     def writeblocks(self, n, buf):
-        self.data[n * 512 : n * 512 + len(buf)] = buf
+        # Into a slice: else all that lies behind would be moved, by nothing.
+        self.data[n * 512 : n * 512 + len(buf)][:] = buf
 
     def ioctl(self, op, arg):
         if op == 4:

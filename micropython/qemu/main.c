@@ -19,21 +19,26 @@
 
 // --- The script ---
 
-// sys.argv: one word a line.
-static void set_argv(void) {
+// sys.argv: one word a line. The first is the script's name.
+static qstr set_argv(void) {
     struct virt_file f;
+    qstr name = MP_QSTR__lt_stdin_gt_;
     if (!virt_find("argv", &f)) {
-        return;
+        return name;
     }
     const char *word = f.data;
     const char *end = word + f.len;
     while (word < end) {
         const char *stop = memchr(word, '\n', (size_t)(end - word));
         stop = stop != NULL ? stop : end;
+        if (word == f.data) {
+            name = qstr_from_strn(word, (size_t)(stop - word));
+        }
         mp_obj_list_append(mp_sys_argv,
             mp_obj_new_str(word, (size_t)(stop - word)));
         word = stop + 1;
     }
+    return name;
 }
 
 static int status_of(mp_obj_t exception) {
@@ -105,8 +110,7 @@ int main(void) {
     struct virt_file script;
     if (virt_find("script", &script)) {
         start();
-        set_argv();
-        int status = run(script.data, script.len, MP_QSTR__lt_stdin_gt_);
+        int status = run(script.data, script.len, set_argv());
         finish();
         return status;
     }
