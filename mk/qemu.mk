@@ -1,7 +1,7 @@
 # A near core without an operating system, in QEMU.
 # SPDX-License-Identifier: MIT
 
-.PHONY: qemu run-qemu size
+.PHONY: qemu qemu-test run-qemu size
 
 QEMU_B := $(abspath build)/qemu
 QEMU_CC ?= riscv64-unknown-elf-gcc
@@ -16,10 +16,18 @@ QEMU_HEAD := $(wildcard include/farsock/* src/*/*.h tests/port/*.h $(QEMU_PORT)/
 QEMU_MPY_SRC := $(wildcard micropython/qemu/* micropython/*.*)
 
 QEMU_IMAGES := $(foreach a,$(QEMU_ARCHS),$(QEMU_B)/$(a)/micropython.elf)
-QEMU_ECHOS := $(foreach a,$(QEMU_ARCHS),$(QEMU_B)/$(a)/echo.elf)
-QEMU_CHECKS := $(foreach a,$(QEMU_ARCHS),$(QEMU_B)/$(a)/port-check.elf)
+# Programs without MicroPython, and what each is made of beside the port.
+QEMU_PROGRAMS := echo port-check hostile
+qemu_src_echo := $(QEMU_PORT)/echo.c
+qemu_src_port-check = $(PORT_CHECKS) tests/port/on_qemu.c
+qemu_src_hostile := tests/qemu/hostile.c
+QEMU_ELFS := $(foreach a,$(QEMU_ARCHS),$(QEMU_PROGRAMS:%=$(QEMU_B)/$(a)/%.elf))
+QEMU_CHECKS := $(filter %/port-check.elf,$(QEMU_ELFS))
 
-qemu: $(QEMU_IMAGES) $(QEMU_ECHOS) $(QEMU_CHECKS) ## Build MicroPython for a core without a system
+qemu: $(QEMU_IMAGES) $(QEMU_ELFS) ## Build MicroPython for a core without a system
+
+# What make test runs: MicroPython for RV32 is for test-full.
+qemu-test: $(QEMU_B)/rv64/micropython.elf $(QEMU_ELFS)
 
 run-qemu: ## Run the first example on an emulated RISC-V core without a system
 	@scripts/deps install build test qemu
@@ -36,7 +44,7 @@ $(QEMU_B)/$(1)/near/%.o: %.c $(QEMU_HEAD) mk/qemu.mk
 	$$(call say,CC,$(1) $$<)
 	@mkdir -p $$(@D)
 	$$(Q)$(QEMU_CC) $(QEMU_$(1)) -std=c11 -Os -g -ffunction-sections \
-	    -fdata-sections $(WARN) --specs=picolibc.specs \
+	    -fdata-sections -fcallgraph-info=su $(WARN) --specs=picolibc.specs \
 	    -Iinclude -Isrc -Itests -I$(QEMU_PORT) -c -o $$@ $$<
 $(QEMU_B)/$(1)/near/%.o: %.S mk/qemu.mk
 	$$(call say,AS,$(1) $$<)
@@ -45,26 +53,25 @@ $(QEMU_B)/$(1)/near/%.o: %.S mk/qemu.mk
 $(QEMU_B)/$(1)/libfarsock.a: $(patsubst %.c,$(QEMU_B)/$(1)/near/%.o,$(QEMU_NEAR))
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && riscv64-unknown-elf-ar rcs $$@ $$^
-$(QEMU_B)/$(1)/echo.elf: $(patsubst %.c,$(QEMU_B)/$(1)/near/%.o,\
-    $(QEMU_PORT_SRC) $(QEMU_PORT)/echo.c) \
-    $(QEMU_B)/$(1)/near/$(QEMU_PORT)/start.o $(QEMU_B)/$(1)/libfarsock.a
-	$$(call say,LD,$$@)
-	$$(Q)$(QEMU_CC) $(QEMU_$(1)) --specs=picolibc.specs -nostartfiles \
-	    -T $(QEMU_PORT)/virt.ld -Wl,--gc-sections \
-	    -Wl,--no-warn-rwx-segments -o $$@ $$^
-$(QEMU_B)/$(1)/port-check.elf: $(patsubst %.c,$(QEMU_B)/$(1)/near/%.o,\
-    $(QEMU_PORT_SRC) $(PORT_CHECKS) tests/port/on_qemu.c) \
-    $(QEMU_B)/$(1)/near/$(QEMU_PORT)/start.o $(QEMU_B)/$(1)/libfarsock.a
-	$$(call say,LD,$$@)
-	$$(Q)$(QEMU_CC) $(QEMU_$(1)) --specs=picolibc.specs -nostartfiles \
-	    -T $(QEMU_PORT)/virt.ld -Wl,--gc-sections \
-	    -Wl,--no-warn-rwx-segments -o $$@ $$^
 $(QEMU_B)/$(1)/micropython.elf: $(QEMU_HEAD) $(QEMU_MPY_SRC) \
     $(QEMU_PORT_SRC) $(QEMU_NEAR) $(QEMU_PORT)/start.S $(MPY_CROSS)
 	$$(call say,MPY,$$@)
 	+$$(Q)$$(if $$(mpy_dry),:,$$(call qemu_mpy,$(1)))
 endef
 $(foreach a,$(QEMU_ARCHS),$(eval $(call qemu_rules,$(a))))
+
+# $(1): the architecture, $(2): the program
+define qemu_program
+$(QEMU_B)/$(1)/$(2).elf: $(patsubst %.c,$(QEMU_B)/$(1)/near/%.o,\
+    $(QEMU_PORT_SRC) $(qemu_src_$(2))) \
+    $(QEMU_B)/$(1)/near/$(QEMU_PORT)/start.o $(QEMU_B)/$(1)/libfarsock.a
+	$$(call say,LD,$$@)
+	$$(Q)$(QEMU_CC) $(QEMU_$(1)) --specs=picolibc.specs -nostartfiles \
+	    -T $(QEMU_PORT)/virt.ld -Wl,--gc-sections \
+	    -Wl,--no-warn-rwx-segments -o $$@ $$^
+endef
+$(foreach a,$(QEMU_ARCHS),$(foreach p,$(QEMU_PROGRAMS),\
+    $(eval $(call qemu_program,$(a),$(p)))))
 
 # The tree is the unix builds' own, and is only read.
 qemu_mpy = mkdir -p $(QEMU_B)/$(1) && unset CFLAGS CPPFLAGS LDFLAGS && { \

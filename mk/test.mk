@@ -16,7 +16,9 @@ run: ## Run the first example over a link on this machine
 test: ## Run the tests (T=pattern: only those whose name matches)
 	@scripts/deps install build test
 	@scripts/deps install lint || echo 'going on without: lint will skip'
+	@scripts/deps install qemu || echo 'going on without: the emulated core will skip'
 	+@$(MAKE) tests-build
+	+@! command -v $(QEMU_CC) >/dev/null || $(MAKE) qemu-test
 	+@$(MAKE) SAN=address unit build/san-address/bin/farsockd
 	+@$(MAKE) FAULTS=1 faults-build
 	+@$(MAKE) MEMORY=noncoherent memory-build
