@@ -26,7 +26,7 @@ HONEST_CORE, HOSTILE_CORE = 0, 1
 
 def core_moves(far, l, back):
     """Bytes of the core's both ways: what it was told, what the peer saw."""
-    core = far.script(TRANSFER, l.getsockname()[1], SIZE, n=HONEST_CORE)
+    core = far.script(TRANSFER, l.getsockname()[1], SIZE, "127.0.0.1", n=HONEST_CORE)
 
     def peer():
         s, _ = l.accept()
