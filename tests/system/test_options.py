@@ -17,12 +17,13 @@ MOMENT = {
     "SO_NETNS_COOKIE", "SO_MEMINFO", "SO_INCOMING_NAPI_ID", "TCP_FASTOPEN_KEY",
     "IP_PROTOCOL",  # a port, once there is one
 }  # fmt: skip
+TRAFFIC = {"TCP_QUICKACK"}  # of a connection: when its last bytes came
 WAIT = 10000
 
 
-def get_all(sh, name):
+def get_all(sh, name, moment=frozenset(MOMENT)):
     for level, option, number, _ in OPTIONS:
-        if option in MOMENT:
+        if option in moment:
             sh(f"ping {option}")
             sh.ask(f"getopt {name} {level} {number}")
         else:
@@ -37,7 +38,7 @@ def defaults(w, sh):
         get_all(sh, "s")
         sh("close s")
     connected(w, sh)
-    get_all(sh, "c")
+    get_all(sh, "c", MOMENT | TRAFFIC)
 
 
 @both
