@@ -70,10 +70,12 @@ static int may_send(struct far_link *l, uint32_t slot, const struct dgram *d,
     }
     int err = FAR_OK;
     bool whole = d->refused == FAR_OK && fits(s, d);
+    // Linux makes a raw socket's headers without a look at its error.
+    bool looks = s->type != FAR_SOCK_RAW || s->own_headers;
     // With a datagram begun, a kernel knows already where it goes.
-    if (known || d->probed || (s->flags & FARI_GATHERS)) {
+    if (looks && (known || d->probed || (s->flags & FARI_GATHERS))) {
         err = fari_take_error(l, slot);
-    } else if (whole && !(d->flags & FAR_DGRAM_PROBE)) {
+    } else if (looks && whole && !(d->flags & FAR_DGRAM_PROBE)) {
         err = fari_peek_error(l, slot);
         *doubt = err != FAR_OK;
     }

@@ -74,6 +74,7 @@ struct fari_sock {
     _Atomic uint8_t urg_state; // fari_urg
     _Atomic uint8_t stamped;   // its bytes have control data: a time
     _Atomic bool over_v4;      // a datagram socket of IPv6: connected over IPv4
+    _Atomic bool own_headers;  // a raw socket: IP_HDRINCL
     uint32_t kick_pos;         // end of our last KICK in the cmd ring
     uint32_t err_seen;         // sequence of the last error taken
     uint32_t rcvlowat;

@@ -71,6 +71,12 @@ static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
         fari_mark(s, v ? FARI_INLINE : 0);
         fari_unlock(l, &l->lock);
     }
+    if ((level == FAR_IPPROTO_IP && opt == FAR_IP_HDRINCL) ||
+        (level == FAR_IPPROTO_IPV6 && opt == FAR_IPV6_HDRINCL)) {
+        int32_t v = 0;
+        memcpy(&v, val, len < sizeof v ? len : sizeof v);
+        s->own_headers = v != 0;
+    }
     bool is_stamp = opt == FAR_SO_TIMESTAMP || opt == FAR_SO_TIMESTAMPNS ||
                     opt == FAR_SO_TIMESTAMPING;
     if (level == FAR_SOL_SOCKET && is_stamp) {

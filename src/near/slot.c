@@ -189,6 +189,7 @@ void fari_slot_open(struct far_link *l, uint32_t slot, uint32_t family,
     s->family = (uint8_t)family;
     s->type = (uint8_t)type;
     s->proto = (uint16_t)proto;
+    s->own_headers = type == FAR_SOCK_RAW && proto == FAR_IPPROTO_RAW;
     atomic_store_explicit(&s->use, FARI_OPEN, memory_order_release);
 }
 
