@@ -20,10 +20,11 @@ struct command {
     uint64_t count;
 };
 
-// Times, in buckets whose width is 1/32 of what they hold: the last one that a
-// time of 2^40 ns (18 minutes) falls into is within.
-#define TIMES_SUB  32u
-#define TIMES_SIZE (TIMES_SUB * 40u)
+// Times, in buckets whose width is less than a hundredth of what they hold: the
+// one that a time of 2^40 ns (18 minutes) falls into is within.
+#define TIMES_BITS 7u
+#define TIMES_SUB  (1u << TIMES_BITS)
+#define TIMES_SIZE (TIMES_SUB * 36u)
 
 struct times {
     uint32_t count[TIMES_SIZE];
@@ -51,8 +52,8 @@ static inline uint32_t times_bucket(uint64_t ns) {
     if (ns < TIMES_SUB) {
         return (uint32_t)ns;
     }
-    uint32_t shift = 63u - 5u - (uint32_t)__builtin_clzll(ns);
-    uint32_t bucket = (shift << 5u) + (uint32_t)(ns >> shift);
+    uint32_t shift = 63u - TIMES_BITS - (uint32_t)__builtin_clzll(ns);
+    uint32_t bucket = (shift << TIMES_BITS) + (uint32_t)(ns >> shift);
     return bucket < TIMES_SIZE ? bucket : TIMES_SIZE - 1u;
 }
 
@@ -61,8 +62,8 @@ static inline uint64_t times_floor(uint32_t bucket) {
     if (bucket < 2u * TIMES_SUB) {
         return bucket;
     }
-    uint32_t shift = (bucket >> 5u) - 1u;
-    return (uint64_t)(bucket - (shift << 5u)) << shift;
+    uint32_t shift = (bucket >> TIMES_BITS) - 1u;
+    return (uint64_t)(bucket - (shift << TIMES_BITS)) << shift;
 }
 
 static inline void times_add(struct times *t, uint64_t ns) {

@@ -10,20 +10,10 @@
 // FAR_CPU: where the far process runs, -1 for anywhere. Prints its process id
 // after "ready".
 
-#include "bench/common.h"
+#include "bench/floor.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define RING 262144u // as a link's by default
 
@@ -50,26 +40,7 @@ struct shared {
 };
 
 static struct shared *mem;
-static int near_bell;
-static int far_bell;
 static int sock;
-
-static long ok(const char *what, long r) {
-    if (r < 0) {
-        die(what, strerror(errno));
-    }
-    return r;
-}
-
-static void ring_bell(int bell) {
-    uint64_t one = 1;
-    ok("write", write(bell, &one, sizeof one));
-}
-
-static void sleep_at(int bell) {
-    uint64_t n = 0;
-    ok("read", read(bell, &n, sizeof n));
-}
 
 static size_t min(uint64_t a, uint64_t b) {
     return (size_t)(a < b ? a : b);
@@ -164,17 +135,6 @@ static void answer(void) {
     }
 }
 
-static int new_connection(int port, uint32_t host) {
-    struct sockaddr_in to = {
-        .sin_family = AF_INET,
-        .sin_port = htons((uint16_t)port),
-        .sin_addr.s_addr = htonl(0x7f000000u | host),
-    };
-    int s = (int)ok("socket", socket(AF_INET, SOCK_STREAM, 0));
-    ok("connect", connect(s, (struct sockaddr *)&to, sizeof to));
-    return s;
-}
-
 // As connect.c: an address of its own for each of many.
 static void far_connections(uint64_t count, int port) {
     static uint32_t host;
@@ -184,7 +144,7 @@ static void far_connections(uint64_t count, int port) {
             sleep_at(far_bell);
         }
         host = host % HOSTS + 1u;
-        int s = new_connection(port, host);
+        int s = connected(SOCK_STREAM, port, host);
         answer();
         ok("recv", recv(s, mem->ring.data, 1, 0));
         answer();
@@ -193,13 +153,7 @@ static void far_connections(uint64_t count, int port) {
 }
 
 static void run_far(char work, int port, int cpu) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (cpu >= 0) {
-        CPU_SET((size_t)cpu, &set);
-        ok("processor", sched_setaffinity(0, sizeof set, &set));
-    }
+    become_far(cpu);
     for (uint64_t done = 0;; done++) {
         while (mem->asked == done) {
             sleep_at(far_bell);
@@ -306,16 +260,13 @@ int main(int argc, char **argv) {
     int cpu = (int)number(argc, argv, 3);
     size_t size = (size_t)number(argc, argv, 4);
     uint8_t *block = calloc(1, size);
-    mem = mmap(NULL, sizeof *mem, PROT_READ | PROT_WRITE,
-        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (!block || mem == MAP_FAILED) {
+    mem = shared_memory(sizeof *mem);
+    if (!block) {
         die("memory", "none");
     }
-    near_bell = (int)ok("eventfd", eventfd(0, 0));
-    far_bell = (int)ok("eventfd", eventfd(0, 0));
     if (work != 'c') {
         int on = 1;
-        sock = new_connection(port, 1);
+        sock = connected(SOCK_STREAM, port, 1);
         ok("option",
             setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
     }

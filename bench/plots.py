@@ -19,7 +19,7 @@ from works import FREE, PLACEMENTS, TRIP, WORKS, in_words  # noqa: E402
 # Of the palette by Okabe and Ito, which everybody can tell apart.
 COLOURS = {"native": "#555555", "farsock": "#0072b2", "floor": "#e69f00"}
 GOAL = "#d55e00"
-SIZE_OF = {w.name: w.size for w in WORKS if w.program == "stream"}
+SIZE_OF = {w.name: w.size for w in WORKS if w.program == "stream" and not w.via}
 plt.rcParams.update(
     {
         "font.size": 9,

@@ -187,7 +187,7 @@ def rows_of(m):
             make_row(f"{name}, lost", m.placement, "datagrams", "lower", *lost,
                      lost[0], "farsock")
         )  # fmt: skip
-    if work.size == 64 * KIB and work.program == "stream":
+    if work.size == 64 * KIB and work.program == "stream" and not work.via:
         rung = m.counted["near doorbells"] + m.counted["far doorbells"]
         rows.append(
             make_row(f"{name}, doorbells per MiB", m.placement, "doorbells", "lower",

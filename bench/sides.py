@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import harness
-from works import AMP, FREE, ONE, PORT, RISCV
+from works import AMP, BSD, FREE, ONE, PORT, RISCV, RUN
 
 PROGRAMS = harness.BUILD / "bench"
 SCRIPTS = harness.TOP / "bench"
@@ -170,12 +170,16 @@ class Side:
         start = self.far.near if self.mode == "farsock" else self.far.native
         if self.mode == "floor":
             cpu = min(far_cpus) if far_cpus else -1
-            return start(PROGRAMS / "native/floor", work.floor, port, cpu, work.size or 1)
+            program, what = work.floor
+            return start(PROGRAMS / "native" / program, what, port, cpu, work.size or 1)
         if work.python:
             ours = self.mode == "farsock"
             program = harness.MICROPYTHON if ours else harness.MICROPYTHON_NATIVE
             return start(program, SCRIPTS / work.program, *args)
-        return start(PROGRAMS / self.mode / work.program, *args)
+        if self.mode == "farsock" and work.via == RUN:
+            return start(harness.FARSOCK, "run", PROGRAMS / "native" / work.program, *args)
+        kind = "bsd" if self.mode == "farsock" and work.via == BSD else self.mode
+        return start(PROGRAMS / kind / work.program, *args)
 
     def calibrate(self, ns):
         """Finds out how many operations take that long."""

@@ -8,18 +8,8 @@
 // kernel's buffers, so that nobody has a reason to lose any; what is lost
 // nevertheless is counted.
 
+#include "bench/datagram.h"
 #include "bench/net.h"
-
-#define WINDOW 64u
-#define ACK    32u // datagrams that one acknowledgement is for
-
-enum kind { DATA, GOT, SEND, COUNT };
-
-struct head {
-    uint32_t kind; // GOT: n have arrived; SEND: n of size bytes, please
-    uint32_t size;
-    uint64_t n; // DATA: its number from 0
-};
 
 static int sock;
 static uint8_t packet[65536];

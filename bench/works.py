@@ -33,13 +33,14 @@ class Work:
     size: int = 0
     goal: object = None  # of the ratio; or a goal for each placement
     placements: tuple = PLACEMENTS
-    floor: str = ""  # what floor.c shall do for it
+    floor: tuple = ()  # the program that does the least, and its work
     trace: bool = False  # system calls are counted
     nears: int = 1  # links, each with a near program
     sockets: int = 1  # of each
     crowd: bool = False  # one of the curve over the number of sockets
     idle: bool = False  # no rounds: nothing happens
     python: bool = False  # on MicroPython
+    via: str = ""  # another way than the C interface: BSD or RUN
 
     @property
     def better(self):
@@ -74,7 +75,7 @@ def streams(what, goals):
             size,
             goal=goals.get(size),
             placements=PLACEMENTS if size in goals else (ONE, AMP),
-            floor=what if size in goals and size >= 16 * KIB else "",
+            floor=("floor", what) if size in goals and size >= 16 * KIB else (),
             trace=size == 64 * KIB,
         )
 
@@ -88,7 +89,9 @@ def datagrams(what, size):
         peer=("udp", "peer"),
         start=64,
         goal=1.0,
+        floor=("floor_udp", what),
         trace=size == 64,
+        size=size,
     )
 
 
@@ -115,8 +118,19 @@ def micropython(what, name, **more):
     )  # fmt: skip
 
 
+def by_other_ways(via):
+    """What programs that know nothing of the C interface get."""
+    more = {"via": via, "placements": (ONE, AMP)}
+    yield stream(f"{via}: write 64 KiB", "write", 64 * KIB, **more)
+    yield stream(f"{via}: read 64 KiB", "read", 64 * KIB, **more)
+    yield Work(f"{via}: {TRIP}", "trip", kind="p50", start=100, **more)
+    yield Work(f"{via}: {POLL}", "poll", args=(1000,), kind="time", sockets=1000, **more)
+
+
+BSD, RUN = "bsd.h", "farsock run"
 FEW, MANY = "50 of 50 sockets active", "50 of 5000 sockets active"
 TRIP = "round trip"
+POLL = "poll 1000, 1 ready"
 IDLE = "1000 idle sockets"
 
 WORKS = [
@@ -125,21 +139,23 @@ WORKS = [
     stream("both ways 64 KiB", "both", 64 * KIB, goal=0.9),
     stream("write 64 B, Nagle", "nagle", 64),
     Work(
-        TRIP, "trip", kind="p50", start=100, goal={ONE: 1.5, AMP: 1.0}, floor="trip",
+        TRIP, "trip", kind="p50", start=100, goal={ONE: 1.5, AMP: 1.0}, floor=("floor", "trip"),
         trace=True,
     ),
     *(datagrams(what, size) for what in ("send", "receive") for size in (64, 1400)),
     Work(
         "connect, byte, close", "connect", peer=("peer", "greet"), goal=0.7,
-        floor="connect", trace=True,
+        floor=("floor", "connect"), trace=True,
     ),
-    Work("poll 1000, 1 ready", "poll", args=(1000,), kind="time", goal=0.2, sockets=1000),
+    Work(POLL, "poll", args=(1000,), kind="time", goal=0.2, sockets=1000),
     crowd(50, 50, FEW),
     crowd(5000, 50, MANY),
     crowd(1000, 1000, IDLE, idle=True),
     micropython("write", "write 64 KiB", kind="bytes", size=64 * KIB, goal=1.0),
     micropython("read", "read 64 KiB", kind="bytes", size=64 * KIB, goal=1.0),
     micropython("trip", TRIP, kind="p50", start=100, goal=1.5),
+    *by_other_ways(BSD),
+    *by_other_ways(RUN),
     *(crowd(n, n, placements=(AMP,), crowd=True) for n in (1, 10, 100, 1000, 10000)),
     *(links(n) for n in (1, 4, 16, 64)),
     Work("near library", "size-report", placements=(RISCV,)),
