@@ -211,9 +211,12 @@ def draw(out, rows):
         old.unlink()
     try:
         import plots
+
+        made = plots.draw(out, rows)
     except ImportError as e:
         return [], f"NO PLOTS: {e} (Debian: python3-matplotlib)"
-    made = plots.draw(out, rows)
+    except Exception as e:  # what was measured for ten minutes is not lost for that
+        return [], f"NO PLOTS: {type(e).__name__}: {e}"
     return made, f"plots: {', '.join(p.name for p in made) or 'none of these rows'}"
 
 
