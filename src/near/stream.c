@@ -243,10 +243,10 @@ static int32_t take(struct far_link *l, uint32_t slot, struct want *q) {
     struct fari_sock *s = &l->socks[slot];
     size_t len = q->len - q->done;
     uint32_t offset = offset_of(q);
-    // Also before it takes the last that it knows of: a mark that comes while a
-    // reader stands at another drops that one's byte.
+    // Also before it takes the last that it knows of, and where a mark is
+    // known: what one is depends on where the reader is when the next comes.
     if ((s->rx_head - s->rx_tail <= len + offset ||
-            fari_urg_is_at(s, s->rx_tail + offset)) &&
+            s->urg_state != FARI_URG_NONE) &&
         fari_refresh_rx(l, slot) != FAR_OK) {
         return 0;
     }
