@@ -82,5 +82,70 @@ def bad_pointers():
         check_equal(ours, oracle)
 
 
+NATIVELY = """dup goes
+of which recv EAGAIN
+epoll_ctl goes
+F_GETFL 0x2
+F_SETFL goes
+F_GETFL 0x802
+F_SETFL goes
+F_GETFD 0
+F_SETFD goes
+F_GETFD 1
+F_GETOWN goes
+F_DUPFD goes
+handled
+recv with a signal EINTR
+child 0
+then send goes
+then recv goes""".splitlines()
+# What docs/differences.md says of them.
+OVER_A_LINK = {
+    "of which recv EAGAIN": "of which recv EBADF",
+    "epoll_ctl goes": "epoll_ctl EBADF",
+    "F_GETOWN goes": "F_GETOWN EINVAL",
+    "F_DUPFD goes": "F_DUPFD EINVAL",
+    "recv with a signal EINTR": "recv with a signal goes",
+}
+
+
+def serve_apart(far, start, interrupts):
+    listener = far.net.listener(PORT)
+    child = start()
+    first, _ = listener.accept()
+    first.sendall(b"1")
+    lines = []
+
+    def second():
+        listener.accept()[0].sendall(b"2")
+
+    join = in_thread(second)
+    while len(lines) < len(NATIVELY):
+        line = child.line()
+        lines.append(line)
+        if line == "handled" and not interrupts:
+            first.sendall(b"3")
+        if line == "then send goes":
+            check_equal(first.recv(10), b"x")
+            first.sendall(b"4")
+    join()
+    listener.close()
+    return lines + child.end()
+
+
+@test
+def told_apart():
+    """Descriptors, fcntl(), signals, fork(): what a program can tell apart."""
+    if SANITIZED:
+        skip("the program is compiled without")
+    with tempfile.TemporaryDirectory() as d, Far() as far:
+        apart = os.path.join(d, "apart")
+        build(apart, "apart")
+        native = serve_apart(far, lambda: far.native(program("apart"), "127.0.0.1", PORT), True)
+        check_equal(native, NATIVELY)
+        ours = serve_apart(far, lambda: far.near(apart, "127.0.0.1", PORT), False)
+        check_equal(ours, [OVER_A_LINK.get(line, line) for line in NATIVELY])
+
+
 if __name__ == "__main__":
     main()

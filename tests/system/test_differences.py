@@ -2,10 +2,11 @@
 # Rows of docs/differences.md that no other test holds.
 # SPDX-License-Identifier: MIT
 
+import socket
 import textwrap
 
-from harness import FARSOCK, IN, MICROPYTHON, Far, check, check_equal, in_thread, main
-from harness import needs_preload, skip, test, until
+from harness import FARSOCK, IN, MICROPYTHON, OUT, PRI, Far, check, check_equal, in_thread, main
+from harness import diagnose, needs_preload, skip, test, until
 from oracle import PORT, connected, wants
 
 PYTHON = "/usr/bin/python3"
@@ -59,6 +60,107 @@ def nothing_of_an_unconnected_mptcp():
         wants(sh, "recv m 0 dontwait", "ENOTCONN")
         sh("socket t 2 1 6")
         wants(sh, "recv t 0 dontwait", "ENOTCONN")
+
+
+@test
+def small_buffers():
+    """SO_RCVBUF and SO_SNDBUF hold beside the rings, not in place of them."""
+    ring = 4096
+    kept = {}
+    sent = {}
+    with Far() as far:
+        for name, sh in ("native", far.native_shell()), ("far", far.shell(f"far:0:{ring}")):
+            sh("socket r 2 2")
+            wants(sh, "setopt r 1 8 1", "0")
+            wants(sh, f"bind r 127.0.0.1 {PORT}", "0")
+            s = far.net.udp()
+            for _ in range(500):
+                s.sendto(b"x", ("127.0.0.1", PORT))
+            wants(sh, f"poll r {IN} {WAIT}", "1 0x1")
+            kept[name] = 0
+            while sh.ask(f"poll r {IN} 100") == "1 0x1":
+                wants(sh, "recv r 10", "1 x")
+                kept[name] += 1
+            wants(sh, "close r", "0")
+            listener = far.net.listener(PORT)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            sh("socket c 2 1")
+            wants(sh, "setopt c 1 7 1", "0")
+            wants(sh, f"connect c 127.0.0.1 {PORT}", "0")
+            peer, _ = listener.accept()
+            listener.close()
+            sent[name] = 0
+            while True:
+                n = int(sh.ask("sendn c 1000000 500 nowait").split()[0])
+                sent[name] += n
+                if n == 0 and sh.ask(f"poll c {OUT} 100") == "0 0x0":
+                    break
+            peer.close()
+            wants(sh, "close c", "0")
+        diagnose(f"datagrams: {kept}, bytes: {sent}")
+        check(kept["native"] < 10, kept)
+        # A datagram is 40 bytes in the ring; some may have come before it was full.
+        check(kept["native"] <= kept["far"] <= ring // 40 + 10, kept)
+        check(sent["native"] < 30000, sent)
+        check(ring <= sent["far"] <= sent["native"] + ring + 10000, sent)
+
+
+@test
+def second_look_at_nothing():
+    """MSG_PEEK gives an empty datagram again; natively not on a raw IPv6 socket."""
+    with Far() as far:
+        peer = far.native_shell()
+        peer("socket p 10 3 200")
+        for sh, again in (far.native_shell(), "EAGAIN"), (far.shell(), "0 "):
+            sh("socket r 10 3 200")
+            wants(sh, "bind r ::1 0", "0")
+            wants(peer, "sendto p #0 ::1 0", "0")
+            wants(sh, f"poll r {IN} {WAIT}", "1 0x1")
+            check_equal(sh.ask("recv r 10 peek nowait").strip(), "0")
+            check_equal(sh.ask("recv r 10 peek nowait").strip(), again.strip())
+            check_equal(sh.ask("recv r 10 nowait").strip(), "0")
+            wants(sh, "close r", "0")
+
+
+@test
+def pending_before_the_path():
+    """A pending error comes before EMSGSIZE by IPV6_DONTFRAG; natively after it."""
+    needs_preload()
+    script = f"""
+    import errno, select, socket
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    s.connect(("::1", {PORT}))
+    s.send(b"x")
+    p = select.poll()
+    p.register(s, 0)
+    p.poll()
+    item = (socket.IPPROTO_IPV6, 62, (1).to_bytes(4, "little"))
+    for _ in range(2):
+        try:
+            print(s.sendmsg([b"x" * 65527], [item]))
+        except OSError as e:
+            print(errno.errorcode[e.errno])
+    """
+    with Far() as far:
+        native = far.native(PYTHON, "-c", textwrap.dedent(script)).end()
+        check_equal(native, ["EMSGSIZE", "EMSGSIZE"])
+        check_equal(under_run(far, script), ["ECONNREFUSED", "EMSGSIZE"])
+
+
+@test
+def error_queue_selected():
+    """SO_SELECT_ERR_QUEUE: POLLPRI of the error queue, natively also of an error."""
+    with Far() as far:
+        for sh, error in (far.native_shell(), 0xA), (far.shell(), 0x8):
+            sh("socket s 2 2")
+            wants(sh, "setopt s 1 45 1", "0")
+            wants(sh, f"connect s 127.0.0.1 {PORT}", "0")
+            wants(sh, "send s x", "1")
+            wants(sh, f"poll s {PRI} {WAIT}", f"1 0x{error:x}")
+            wants(sh, "getopt s 1 4", "0 4 111")
+            wants(sh, "setopt s 0 11 1", "0")
+            wants(sh, "send s x", "1")
+            wants(sh, f"poll s {PRI} {WAIT}", "1 0xa")
 
 
 @test
