@@ -166,30 +166,39 @@ def over_sockets(rows):
     return figure
 
 
+def share_of_goal(row):
+    share = row["ratio"] / row["goal"]
+    return share if row["better"] == "higher" else 1 / share
+
+
 def goals(rows):
-    """How far each figure is from its goal: 1 or more is met."""
+    """How far each figure is from its goal: right of 1 it is met."""
     judged = [row for row in rows if row["goal"] and row["ratio"]]
     if not judged:
         return None
-    figure, axes = plt.subplots(figsize=(8, 0.8 + 0.2 * len(judged)))
-    shares = [
-        row["ratio"] / row["goal"] if row["better"] == "higher" else row["goal"] / row["ratio"]
-        for row in judged
-    ]
-    colours = [COLOURS["farsock"] if row["met"] else GOAL for row in judged]
-    axes.barh(range(len(judged)), [max(s, 0.05) for s in shares], color=colours, left=0)
-    axes.set_yticks(range(len(judged)), [f"{r['placement']}: {r['name']}" for r in judged])
-    axes.invert_yaxis()
-    axes.margins(y=0.01)
+    names = list(dict.fromkeys(row["name"] for row in judged))
+    figure, axes = plt.subplots(figsize=(8, 1.4 + 0.2 * len(names)))
+    least, most = 0.1, 10
+    for placement, marker in zip(PLACEMENTS, "osD"):
+        here = [row for row in judged if row["placement"] == placement]
+        axes.scatter(
+            [min(max(share_of_goal(row), least), most) for row in here],
+            [names.index(row["name"]) for row in here],
+            c=[COLOURS["farsock"] if row["met"] else GOAL for row in here],
+            marker=marker, s=28, zorder=2, clip_on=False,
+        )  # fmt: skip
+        axes.scatter([], [], c="#888888", marker=marker, s=28, label=placement)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.axvline(1, color="black", lw=1)
     axes.set_xscale("log")
-    axes.set_xlim(0.1, 10)
+    axes.set_xlim(least, most)
     axes.set_xticks([0.1, 0.25, 0.5, 1, 2, 4, 10])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.grid(axis="y", visible=False)
     axes.set_xlabel("share of the goal that is reached; orange: not all of it")
     axes.set_title("Goals", fontweight="bold")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.8 / figure.get_figheight()), ncol=3)
     return figure
 
 

@@ -250,7 +250,7 @@ def share_row(few, many):
         statistics.median(many.values(mode)) / statistics.median(few.values(mode))
         for mode in ("native", "farsock")
     ]
-    name = "50 active sockets: speed with 5000 open, beside 50 open"
+    name = "speed with 5000 open, beside 50 open"
     return make_row(name, few.placement, "share", "higher", *shares, SHARE_GOAL)
 
 
