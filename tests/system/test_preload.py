@@ -230,28 +230,40 @@ def signals():
     """EINTR and SA_RESTART as natively."""
     both(
         """
-        import ctypes, os, signal, socket, threading, time
+        import ctypes, os, signal, socket, threading
         l = socket.create_server(("127.0.0.1", 0))
         c = socket.create_connection(l.getsockname()); s = l.accept()[0]
         libc = ctypes.CDLL(None, use_errno=True)
         buf = ctypes.create_string_buffer(10)
-        def later(f, *a): threading.Timer(0.2, f, a).start()
-        me = threading.get_ident()
+        me = threading.get_ident(); back = threading.Event()
+        of_me = f"/proc/self/task/{threading.get_native_id()}/"
+        def asleep(): # in a call, not for Python's lock (a futex)
+            while open(of_me + "syscall").read().split()[0] in ("running", "202", "98"): pass
+        def pending():
+            return int(open(of_me + "status").read().split("SigPnd:")[1].split()[0], 16)
+        def disturb():
+            asleep(); signal.pthread_kill(me, signal.SIGUSR1)
+        def disturb_and_send(restart):
+            disturb()
+            if not restart: back.wait(20)
+            while pending(): pass
+            asleep(); c.send(b"late")
+        def beside(f, *args): threading.Thread(target=f, args=args).start()
         ran = []
         # C code that only returns, so that Python's own retry does not hide it
         noop = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda n: ran.append(n))
         signal.signal(signal.SIGUSR1, lambda *a: None)
         for restart in (False, True):
             signal.siginterrupt(signal.SIGUSR1, not restart)
-            later(signal.pthread_kill, me, signal.SIGUSR1)
-            threading.Timer(0.5, c.send, (b"late",)).start()
+            beside(disturb_and_send, restart)
             r = libc.recv(s.fileno(), buf, 10, 0)
             print(restart, r, ctypes.get_errno() if r < 0 else buf.value)
+            back.set()
             if r < 0: print(s.recv(10))
         class Pollfd(ctypes.Structure):
             _fields_ = [("fd", ctypes.c_int), ("events", ctypes.c_short), ("revents", ctypes.c_short)]
         p = Pollfd(s.fileno(), 1, 0)
-        later(signal.pthread_kill, me, signal.SIGUSR1)
+        beside(disturb)
         print(libc.poll(ctypes.byref(p), 1, 5000), ctypes.get_errno())
         """
     )

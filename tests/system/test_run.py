@@ -104,5 +104,25 @@ def urgent_of_carried():
     )
 
 
+@test
+def signals_of_sockets():
+    """SIGIO and SIGURG can be asked for, and do not come."""
+    outcome(
+        """
+        import fcntl, select, signal
+        got = set(); me = os.getpid()
+        signal.signal(signal.SIGIO, lambda *a: got.add("io"))
+        signal.signal(signal.SIGURG, lambda *a: got.add("urg"))
+        fcntl.fcntl(s, fcntl.F_SETOWN, me); fcntl.fcntl(s, fcntl.F_SETFL, os.O_ASYNC)
+        print(fcntl.fcntl(s, fcntl.F_GETOWN) == me, fcntl.fcntl(s, fcntl.F_GETFL) & os.O_ASYNC != 0)
+        c.send(b"x"); print(s.recv(1)); c.send(b"!", socket.MSG_OOB)
+        print(select.select([], [], [s], 20)[2] == [s], sorted(got))
+        fcntl.fcntl(s, fcntl.F_SETFL, 0) # Python ends without its handlers
+        """,
+        ["True True", "b'x'", "True ['io', 'urg']"],
+        ["True True", "b'x'", "True []"],
+    )
+
+
 if __name__ == "__main__":
     main()
