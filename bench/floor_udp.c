@@ -30,6 +30,7 @@ static size_t size;
 static void near_waits(const _Atomic uint64_t *word, uint64_t old) {
     while (*word == old) {
         mem->near_sleeps = true;
+        // cppcheck-suppress identicalInnerCondition // far may write it
         if (*word == old) {
             sleep_at(near_bell);
         }
