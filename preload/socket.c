@@ -217,7 +217,13 @@ EXPORT int shutdown(int fd, int how) {
         return -1;
     }
     call_begin(true);
-    int r = far_done(far_shutdown(s->link->near, s->handle, how));
+    int r = far_shutdown(s->link->near, s->handle, how);
+    if (r == FAR_OK || r == FAR_ENOTCONN) {
+        // As natively, an edge, also if it changes nothing.
+        atomic_fetch_add(&s->dry, 1);
+        atomic_fetch_add(&s->full, 1);
+    }
+    r = far_done(r);
     psock_mark(s);
     return now_carried(fd, r) ? real()->shutdown(fd, how) : r;
 }
