@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 static void must(int ok, const char *what) {
@@ -109,8 +110,40 @@ static void fork_once(int fd) {
     printf("child %d, blocked %d\n", WEXITSTATUS(status), blocked());
 }
 
-int main(void) {
+// --- Registers ---
+
+// Of an interrupted system call, what it is about to give.
+static void change_result(int sig, siginfo_t *info, void *context) {
+    ucontext_t *c = context;
+    (void)sig;
+    (void)info;
+#ifdef __x86_64__
+    if (c->uc_mcontext.gregs[REG_RAX] == -EINTR) {
+        c->uc_mcontext.gregs[REG_RAX] = -EDOM;
+    }
+#else
+    (void)c;
+#endif
+}
+
+static void registers(int fd) {
+    char byte;
+    struct sigaction a = {
+        .sa_sigaction = change_result, .sa_flags = SA_SIGINFO};
+    must(sigaction(SIGALRM, &a, NULL) == 0, "sigaction");
+    alarm_each(20000, 20000);
+    long n = recv(fd, &byte, 1, 0);
+    int err = errno;
+    alarm_each(0, 0);
+    printf("%ld %s\n", n, strerrorname_np(err));
+}
+
+int main(int argc, char **argv) {
     int fd = own_socket();
+    if (argc > 1 && !strcmp(argv[1], "registers")) {
+        registers(fd);
+        return 0;
+    }
     handle(leave, 0);
     for (int i = 0; i < 8; i++) {
         leave_once(fd);

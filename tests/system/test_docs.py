@@ -118,6 +118,23 @@ def tests_named():
 
 
 @test
+def tests_of_differences():
+    """Each row of a table of differences.md with a column for it names a test."""
+    without = []
+    column = None
+    for line in prose(TOP / "docs/differences.md"):
+        cells = [c.strip() for c in line.split("|")]
+        if not line.startswith("|"):
+            column = None
+        elif "test" in cells:
+            column = cells.index("test")
+        elif column and not set(cells[1]) <= set("-"):
+            if len(cells) <= column or not re.match(r"test_\w+|oracle: ", cells[column]):
+                without.append(line)
+    check(not without, "no test:", "\n".join(without))
+
+
+@test
 def api_in_readme():
     """README's table of the API has every name."""
     wanted = {*MODULE, *METHODS, *MODULE_EXTRAS, *METHODS_EXTRAS, "poll", "OSError"}

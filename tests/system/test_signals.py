@@ -5,6 +5,7 @@
 what it prints must be the same, line by line."""
 
 import contextlib
+import platform
 import signal
 import tempfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness import (
     check,
     check_equal,
     main,
+    skip,
     test,
     until,
 )
@@ -75,6 +77,17 @@ def leaves_by_longjmp():
         want = far.native(unsanitized("handlers")).end()
         check_equal(len(want), 28)
         check_equal(far.near(*RUN, unsanitized("handlers")).end(), want)
+
+
+@test
+def changed_registers():
+    """A handler that changes registers changes nothing of a sleeping call."""
+    if platform.machine() != "x86_64":
+        skip("registers have other names here")
+    with Far() as far:
+        command = [unsanitized("handlers"), "registers"]
+        check_equal(far.native(*command).end(), ["-1 EDOM"])
+        check_equal(far.near(*RUN, *command).end(), ["-1 EINTR"])
 
 
 FAULT = """if 1:
