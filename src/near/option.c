@@ -50,6 +50,11 @@ static int get_timeout(uint32_t ms, void *val, size_t *len) {
     return FAR_OK;
 }
 
+static bool is_hdrincl(int level, int opt) {
+    return (level == FAR_IPPROTO_IP && opt == FAR_IP_HDRINCL) ||
+           (level == FAR_IPPROTO_IPV6 && opt == FAR_IPV6_HDRINCL);
+}
+
 // What near must know of an option that far has set.
 static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
     const void *val, size_t len) {
@@ -71,8 +76,7 @@ static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
         fari_mark(s, v ? FARI_INLINE : 0);
         fari_unlock(l, &l->lock);
     }
-    if ((level == FAR_IPPROTO_IP && opt == FAR_IP_HDRINCL) ||
-        (level == FAR_IPPROTO_IPV6 && opt == FAR_IPV6_HDRINCL)) {
+    if (is_hdrincl(level, opt)) {
         int32_t v = 0;
         memcpy(&v, val, len < sizeof v ? len : sizeof v);
         s->own_headers = v != 0;

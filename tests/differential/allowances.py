@@ -6,10 +6,9 @@ in different states (LAST) the rest of the program is not compared.
 
 What a program cannot contain, because it differs by nature, is said where
 programs are made: NEVER_SET, SHOWN and ADAPTED in options.py. Not in a program
-either: MSG_MORE (on a stream a timer decides when bytes go), MSG_OOB sent on a
-stream (several at once; tests/system/test_urgent.py has it), MSG_ERRQUEUE
-(tests/system/test_msg.py), and buffers that fill ("Time and
-buffers")."""
+either: MSG_MORE (on a stream a timer decides when bytes go), several urgent
+bytes at once, IPV6_DONTFRAG with the longest datagrams, a second look at an
+empty one of a raw IPv6 socket, and buffers that fill ("Time and buffers")."""
 
 PEEK = 0x2
 MOST = 0.05  # of the programs may need any
