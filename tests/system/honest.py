@@ -35,13 +35,18 @@ class Honest:
         self.peer.close()
 
 
+def violations(far):
+    """How often farsockd counted each kind."""
+    words = next(r for r in far.dump() if r[0] == "daemon")
+    return {k: int(n) for k, n in re.findall(r"([a-z]+)=(\d+)", " ".join(words))}
+
+
 def judge(far, resets, seconds):
     """farsockd has counted what was done to it, and told it, but not too often."""
-    kinds = next(r for r in far.dump() if r[0] == "daemon")
-    counted = sum(int(n) for n in re.findall(r"[a-z]+=(\d+)", " ".join(kinds)))
-    diagnose(" ".join(kinds))
-    check(counted >= resets, "violations are counted:", kinds)
+    kinds = violations(far)
+    diagnose(kinds)
+    check(sum(kinds.values()) >= resets, "violations are counted:", kinds)
     told = [t for t in far.daemon.stderr.splitlines() if "): reset: " in t]
-    # A line for each kind and second.
     check(told, "nothing is told of a reset")
+    # A line for each kind and second.
     check(len(told) < 7 * (seconds + 2), len(told), "lines")
