@@ -1,7 +1,7 @@
 # A near core without an operating system, in QEMU.
 # SPDX-License-Identifier: MIT
 
-.PHONY: qemu qemu-test run-qemu size
+.PHONY: qemu qemu-test run-qemu bench-qemu size
 
 QEMU_B := $(abspath build)/qemu
 QEMU_CC ?= riscv64-unknown-elf-gcc
@@ -17,10 +17,11 @@ QEMU_MPY_SRC := $(wildcard micropython/qemu/* micropython/*.*)
 
 QEMU_IMAGES := $(foreach a,$(QEMU_ARCHS),$(QEMU_B)/$(a)/micropython.elf)
 # Programs without MicroPython, and what each is made of beside the port.
-QEMU_PROGRAMS := echo port-check hostile
+QEMU_PROGRAMS := echo port-check hostile measure
 qemu_src_echo := $(QEMU_PORT)/echo.c
 qemu_src_port-check = $(PORT_CHECKS) tests/port/on_qemu.c
 qemu_src_hostile := tests/qemu/hostile.c
+qemu_src_measure := tests/qemu/measure.c
 QEMU_ELFS := $(foreach a,$(QEMU_ARCHS),$(QEMU_PROGRAMS:%=$(QEMU_B)/$(a)/%.elf))
 QEMU_CHECKS := $(filter %/port-check.elf,$(QEMU_ELFS))
 
@@ -86,7 +87,12 @@ qemu_mpy = mkdir -p $(QEMU_B)/$(1) && unset CFLAGS CPPFLAGS LDFLAGS && { \
         exit 1; }; } && \
     cp $(QEMU_B)/$(1)/micropython/micropython.elf $(QEMU_B)/$(1)/
 
+bench-qemu: ## Print the figures of docs/qemu.md for this machine
+	@scripts/deps install build qemu
+	+@$(MAKE) products $(filter %/measure.elf,$(QEMU_ELFS))
+	@scripts/bench-qemu
+
 size: ## Say what the near library needs on RISC-V: code, stack, memory
 	@scripts/deps install build qemu
-	+@$(MAKE) $(QEMU_B)/rv64/libfarsock.a $(QEMU_B)/rv32/libfarsock.a
+	+@$(MAKE) $(filter %/echo.elf,$(QEMU_ELFS))
 	@scripts/size-report

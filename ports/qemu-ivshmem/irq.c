@@ -27,6 +27,8 @@
 #define SOURCE_RISING   4u
 #define UART_WIRE       10u
 
+bool virt_busy;
+
 static bool bell; // rung, and not yet told
 
 static void imsic_write(uintptr_t reg, uintptr_t value) {
@@ -83,10 +85,12 @@ static bool take(void) {
 
 bool virt_wait(uint64_t deadline_ns) {
     if (!take() && !bell && !virt_interrupted && deadline_ns > virt_now_ns()) {
-        // What comes from here on is pending, and wfi does not sleep.
-        set_timer(deadline_ns);
-        __asm__ volatile("wfi" : : : "memory");
-        set_timer(UINT64_MAX);
+        if (!virt_busy) {
+            // What comes from here on is pending, and wfi does not sleep.
+            set_timer(deadline_ns);
+            __asm__ volatile("wfi" : : : "memory");
+            set_timer(UINT64_MAX);
+        }
         take();
     }
     bool rung = bell;

@@ -15,6 +15,7 @@
 #define STEP_NS 5000000u
 
 bool (*far_ivshmem_interrupted)(void);
+struct far_ivshmem_bells far_ivshmem_bells;
 
 static struct {
     struct pci_device pci;
@@ -34,6 +35,7 @@ static uint64_t now_ns(void *ctx) {
 static void notify(void *ctx) {
     (void)ctx;
     if (core.join.far_bell != 0) {
+        far_ivshmem_bells.rung++;
         // Memory before the register.
         __asm__ volatile("fence rw, o" : : : "memory");
         VIRT_REG32(core.pci.bar[0] + DOORBELL) = (core.join.far_bell - 1u)
@@ -54,6 +56,7 @@ static bool interrupted(void *ctx) {
 static int wait(void *ctx, uint64_t deadline_ns) {
     for (;;) {
         bool rung = virt_wait(core.woken ? 0 : deadline_ns);
+        far_ivshmem_bells.taken += rung;
         if (core.up && !far_join_holds(&core.join)) {
             return FAR_ELINKDOWN;
         }

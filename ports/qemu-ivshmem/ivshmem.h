@@ -20,6 +20,13 @@ int far_ivshmem_up(void *mem, size_t mem_bytes, uint64_t deadline_ns,
 // What waits also ends when this says so (Ctrl-C). NULL: never.
 extern bool (*far_ivshmem_interrupted)(void);
 
+// Doorbells since the start.
+struct far_ivshmem_bells {
+    uint32_t rung;  // far's, by us
+    uint32_t taken; // ours: rings that came together are one
+};
+extern struct far_ivshmem_bells far_ivshmem_bells;
+
 // For tests/port, which tries each hook by itself: memory and hooks, once
 // far_ivshmem_up() has been called, whatever came of it.
 const struct far_join *far_ivshmem_join(void);

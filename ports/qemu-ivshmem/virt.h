@@ -32,6 +32,9 @@ void virt_irq_init(void);
 // True if the doorbell was among it, now or before.
 bool virt_wait(uint64_t deadline_ns);
 
+// For measuring: does not sleep, but looks again and again.
+extern bool virt_busy;
+
 // --- Time (virt.c) ---
 
 uint64_t virt_now_ns(void);  // since the start
