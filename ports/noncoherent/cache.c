@@ -9,6 +9,21 @@
 #define POSTED 16u // CLEANs under way
 
 pthread_mutex_t nc_lock = PTHREAD_MUTEX_INITIALIZER;
+
+// A child finds it open, whichever thread forked. Before others ask for the
+// same: what they do just before a fork is done without it, what a child does
+// first comes after.
+static void before_fork(void) {
+    pthread_mutex_lock(&nc_lock);
+}
+
+static void after_fork(void) {
+    pthread_mutex_unlock(&nc_lock);
+}
+
+__attribute__((constructor(101))) static void keep_over_forks(void) {
+    pthread_atfork(before_fork, after_fork, after_fork);
+}
 struct nc_region *nc_regions;
 
 // A CLEAN whose line has left for memory and has not arrived there.
