@@ -10,9 +10,9 @@
 #include <string.h>
 
 #define ENTRIES 128
-#define FLAGS                                                                  \
-    (AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_V4MAPPED | AI_ALL |       \
-        AI_ADDRCONFIG | AI_NUMERICSERV)
+// Those of international names, which do not cross. Unknown ones do, and come
+// back as EAI_BADFLAGS.
+#define IDN_FLAGS (AI_IDN | AI_CANONIDN | 0x300)
 
 // --- getaddrinfo ---
 
@@ -88,7 +88,7 @@ EXPORT int getaddrinfo(const char *restrict host, const char *restrict service,
                 .family = h->ai_family,
                 .type = h->ai_socktype,
                 .proto = h->ai_protocol,
-                .flags = (uint32_t)(h->ai_flags & FLAGS),
+                .flags = (uint32_t)(h->ai_flags & ~IDN_FLAGS),
             },
     };
     int saved = errno;

@@ -164,14 +164,46 @@ static void step_ioctl(struct step *s) {
     }
 }
 
-// lookup HOST SERVICE FAMILY TYPE
+static int lookup_native(const char *host, const char *service,
+    const struct far_req_getaddrinfo *want, struct far_gai_entry *to,
+    size_t max) {
+    struct addrinfo hints = {.ai_flags = (int)want->flags,
+        .ai_family = (int)want->family,
+        .ai_socktype = (int)want->type};
+    struct addrinfo *list = NULL;
+    int r = getaddrinfo(host, service, &hints, &list);
+    int n = 0;
+    for (const struct addrinfo *a = r ? NULL : list; a && (size_t)n < max;
+         a = a->ai_next) {
+        struct sockaddr_storage ss = {0};
+        memcpy(&ss, a->ai_addr, a->ai_addrlen);
+        to[n].type = a->ai_socktype;
+        to[n].proto = a->ai_protocol;
+        native_to_far(&to[n++].addr, &ss);
+    }
+    if (r == 0) {
+        freeaddrinfo(list);
+    }
+    return r ? r : n;
+}
+
+// lookup HOST SERVICE FAMILY TYPE [FLAGS]
 static void step_lookup(struct step *s) {
     struct far_gai_entry e[8];
-    const char *host = word(s, 1);
-    const char *service = word(s, 2);
-    int r = net->lookup(host[0] == '-' ? NULL : host,
-        service[0] == '-' ? NULL : service, (int)number(s, 3),
-        (int)number(s, 4), e, 8);
+    const char *host = word(s, 1)[0] == '-' ? NULL : word(s, 1);
+    const char *service = word(s, 2)[0] == '-' ? NULL : word(s, 2);
+    struct far_req_getaddrinfo want = {.family = (int)number(s, 3),
+        .type = (int)number(s, 4),
+        .flags = s->count > 5 ? (uint32_t)number(s, 5) : 0};
+    struct far_gai_result res;
+    int r = 0;
+    if (is_far) {
+        r = far_getaddrinfo(the_link(), host, service, &want, e, 8, &res, NULL,
+            FAR_FOREVER);
+        r = r < 0 ? r : (int)res.count;
+    } else {
+        r = lookup_native(host, service, &want, e, 8);
+    }
     say(s, "%d", r);
     for (int i = 0; i < r && i < 8; i++) {
         say_addr(s, &e[i].addr);

@@ -191,4 +191,6 @@ class Messages:
         service = self.r.choice(("-", "80", "http", "0", "65535", "65536", "nosuch", "-1", "domain"))
         family = self.r.choice((0, 0, 2, 10, 99))
         kind = self.r.choice((0, 1, 2, 3, 99))
-        self.add(f"lookup {host} {service} {family} {kind}")
+        # AI_PASSIVE, _CANONNAME, _NUMERICHOST, _V4MAPPED, _ALL, _NUMERICSERV, unknown
+        flags = self.r.choice((0, 0, 1, 2, 4, 8, 0x18, 0x400, 0x405, 0x404, 0x8000))
+        self.add(f"lookup {host} {service} {family} {kind} {flags:#x}")
