@@ -7,9 +7,14 @@
 
 .PHONY: fuzz fuzz-afl fuzz-build fuzz-coverage
 
-FUZZ_HELP := $(addprefix tests/fuzz/,alone.c far_side.c guard.c honest.c main.c \
-    side.c watch.c)
-FUZZ_SRC := $(filter-out $(FUZZ_HELP),$(wildcard tests/fuzz/*.c))
+FUZZ_HELP := $(addprefix tests/fuzz/,alone.c guard.c honest.c main.c side.c \
+    watch.c)
+# What the targets near and engine have for themselves.
+FUZZ_NEAR := $(addprefix tests/fuzz/,far_play.c far_serve.c far_side.c \
+    near_calls.c)
+FUZZ_ENGINE := tests/fuzz/engine_near.c
+FUZZ_SRC := $(filter-out $(FUZZ_HELP) $(FUZZ_NEAR) $(FUZZ_ENGINE),\
+    $(wildcard tests/fuzz/*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 FUZZ_OBJ := $(call obj,$(filter-out %/main.c,$(FUZZ_HELP))) \
     $(filter-out %/main.o,$(DAEMON_OBJ)) $(LIB) $(B)/obj/sources
@@ -18,10 +23,19 @@ FUZZ_MAIN := $(if $(filter fuzz,$(SAN)),,$(call obj,tests/fuzz/main.c))
 # tests/fuzz/guard.c stands between whoever calls a target and the target.
 $(FUZZ): LIBS = $(INIH_LIBS) $(SECCOMP_LIBS) $(FUZZ_LINK) \
     -Wl,--wrap=LLVMFuzzerTestOneInput
+$(B)/fuzz/near: $(call obj,$(FUZZ_NEAR))
+$(B)/fuzz/engine: $(call obj,$(wildcard $(FUZZ_ENGINE)))
 $(FUZZ): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_OBJ) $(FUZZ_MAIN)
 	$(link)
 
-fuzz-build: $(FUZZ)
+# The calls of the target near, against a far side that scribbles beside it.
+SCRIBBLE := $(B)/test/scribble_near
+$(SCRIBBLE): $(call obj,tests/scribble/near.c $(addprefix tests/fuzz/,near.c \
+    near_calls.c far_play.c far_serve.c)) \
+    $(call obj,tests/fuzz/watch.c) $(LIB) $(B)/obj/sources
+	$(link)
+
+fuzz-build: $(FUZZ) $(SCRIBBLE)
 
 # The variant that clang builds, of this makefile.
 fuzzers = $(MAKE) SAN=$(1) CC=$(or $(FUZZ_CC),clang) fuzz-build
@@ -42,4 +56,5 @@ fuzz-coverage: ## How much of what reads a peer is reached, and what is not
 	+@$(call fuzzers,coverage)
 	@tests/fuzz/coverage
 
--include $(patsubst %.o,%.d,$(call obj,$(FUZZ_SRC) $(FUZZ_HELP)))
+-include $(patsubst %.o,%.d,$(call obj,$(FUZZ_SRC) $(FUZZ_HELP) \
+    $(FUZZ_NEAR) $(FUZZ_ENGINE) tests/scribble/near.c))

@@ -3,9 +3,11 @@
 #include "fuzz/alone.h"
 
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +26,14 @@ void fuzz_alone(void) {
     if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &r) < 0) {
         perror("no network namespace to fuzz in");
         exit(77);
+    }
+    // More interfaces than one answer has room for.
+    for (int i = 1; i < 12; i++) {
+        struct sockaddr_in sa = {.sin_family = AF_INET,
+            .sin_addr.s_addr = htonl(0x7f000100u + (uint32_t)i)};
+        snprintf(r.ifr_name, sizeof r.ifr_name, "lo:%d", i);
+        memcpy(&r.ifr_addr, &sa, sizeof sa);
+        ioctl(fd, SIOCSIFADDR, &r);
     }
     close(fd);
     signal(SIGPIPE, SIG_IGN);

@@ -14,41 +14,41 @@
 #include "daemon/log.h"
 #include "farsock/proto.h"
 #include "fuzz/alone.h"
+#include "fuzz/engine_near.h"
 #include "fuzz/input.h"
 #include "fuzz/side.h"
 #include "fuzz/watch.h"
 
-#define PEERS    4u
 #define GONE_MAX 4096u // turns after which a link that hung up must be over
 #define DONE_MAX 30000 // and milliseconds for a lookup that is at work
 
 static struct engine *engine;
-static struct side side;
+struct side side;
 static struct input changes; // of what was just read
-static int peers[PEERS];     // native ends of hostile streams
-static uint16_t peer_port;
+int peers[PEERS];            // native ends of hostile streams
+uint16_t peer_port;
 static int listener;
 static int usual; // descriptors
 
 // --- What near writes ---
 
-static void poke32(size_t at, uint32_t v) {
+void poke32(size_t at, uint32_t v) {
     size_t near = (size_t)side.lay.far_at * FAR_LINE;
     watch_poke(side.region + at % near / 4u * 4u, &v, sizeof v);
 }
 
-static size_t line_at(uint32_t slot) {
+size_t line_at(uint32_t slot) {
     return (size_t)(side.lay.near_socks + slot % SIDE_SOCKETS) * FAR_LINE;
 }
 
-static uint32_t far_word(uint32_t slot, size_t field) {
+uint32_t far_word(uint32_t slot, size_t field) {
     const uint8_t *line = side_line(&side, side.lay.far_socks + slot);
     uint32_t v;
     memcpy(&v, line + field, sizeof v);
     return v;
 }
 
-static uint32_t near_word(uint32_t slot, size_t field) {
+uint32_t near_word(uint32_t slot, size_t field) {
     uint32_t v;
     watch_peek(&v, side.region + line_at(slot) + field, sizeof v);
     return v;
@@ -80,7 +80,7 @@ static void publish(void) {
     side_ring(&side);
 }
 
-static void put(struct far_msg m, const void *payload, uint32_t len) {
+void put(struct far_msg m, const void *payload, uint32_t len) {
     uint32_t whole = (uint32_t)sizeof m + FAR_ALIGN8(len);
     uint32_t to_end =
         side.lay.cmd_bytes - (side.cmd_head & (side.lay.cmd_bytes - 1u));
@@ -134,7 +134,7 @@ static void put_good(struct input *in) {
 
 // --- What a near core does that knows the way ---
 
-static void new_lines(uint32_t slot, uint32_t gen) {
+void new_lines(uint32_t slot, uint32_t gen) {
     uint32_t base = side.lay.index_base;
     struct far_near_line line = {
         .gen = gen,
@@ -166,7 +166,7 @@ static void make_socket(struct input *in) {
         &req, sizeof req);
 }
 
-static void connect_to(uint32_t slot, uint16_t port) {
+void connect_to(uint32_t slot, uint16_t port) {
     struct far_req_addr to = {
         .addr = {.family = FAR_AF_INET, .port = port, .ip = {127, 0, 0, 1}}};
     put((struct far_msg){.op = FAR_OP_CONNECT,
@@ -261,7 +261,7 @@ static void write_line(struct input *in) {
     poke32(line_at(slot) + word, v);
 }
 
-static void kick(uint32_t slot) {
+void kick(uint32_t slot) {
     put((struct far_msg){.op = FAR_OP_KICK, .sock = (uint16_t)slot}, NULL, 0);
 }
 
@@ -273,7 +273,7 @@ static void close_socket(struct input *in) {
 }
 
 // Takes all answers, so that the ring has room again.
-static void take_answers(void) {
+void take_answers(void) {
     const struct far_far_ctl *far = side_line(&side, side.lay.far_at);
     poke32(offsetof(struct far_near_ctl, evt), far->evt.head);
     poke32(offsetof(struct far_near_ctl, evt) + 4u, far->evt.head);
@@ -304,7 +304,7 @@ static int any_descriptor(uint8_t kind) {
     }
 }
 
-static void send_descriptors(const int *fds, uint32_t count, uint32_t bytes) {
+void send_descriptors(const int *fds, uint32_t count, uint32_t bytes) {
     union {
         struct cmsghdr align;
         char buf[CMSG_SPACE(8 * sizeof(int))];
@@ -399,6 +399,13 @@ static void write_anywhere(struct input *in) {
 
 static void step(struct input *in) {
     uint8_t op = take8(in);
+    if (op >= 128u && op < 128u + 5u * (WELL_STEPS + 1u)) {
+        well_step((op - 128u) / 5u, in);
+        if ((op - 128u) % 5u < 3u) {
+            honest_turn();
+        }
+        return;
+    }
     switch (op % 20u) {
         case 0:
             write_anywhere(in);
@@ -478,6 +485,7 @@ static void end_peers(void) {
 }
 
 static void end_link(void) {
+    well_end();
     hang_up();
     for (uint32_t i = 0; i < GONE_MAX && !side.gone; i++) {
         end_peers();
@@ -541,7 +549,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     size_t part = take8(&in) * size / 512u; // half of it at most
     changes = split(&in, part);
-    side_open(&side, engine, take8(&in) & 1 ? 0xffffff00u : 0);
+    uint8_t how = take8(&in);
+    side_open(&side, engine, how & 0x01 ? 0xffffff00u : 0, how);
     watch_begin(side.region, (size_t)side.lay.far_at * FAR_LINE,
         (size_t)side.lay.tx_at * FAR_LINE, changed);
     while (in.left > 0 && !side.gone) {

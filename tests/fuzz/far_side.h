@@ -13,12 +13,19 @@
 #define FAR_SIDE_TAGS    4u
 #define FAR_SIDE_RING    2048u
 
-// A fresh link. Its far side takes its steps from in: whenever near rings or
-// sleeps, and, from changes, after each of near's reads. Without any left it is
-// dead to who sleeps.
+// A fresh link; how: its first index, and which hooks its port has. Its far
+// side takes its steps from in: whenever near rings or sleeps, and, from
+// changes, after each of near's reads. Without any left it is dead to who
+// sleeps.
 struct far_link *far_side_begin(struct input *in, struct input changes,
-    uint32_t base);
+    uint8_t how);
 void far_side_end(void);
+
+// One call of another thread's while one sleeps: the target's.
+void far_side_beside(void);
+
+// What happens while a wait of the caller's own sleeps.
+void far_side_sleep(uint64_t deadline_ns);
 
 // The port's clock. Each look at it takes a microsecond.
 uint64_t far_side_now(void);

@@ -107,7 +107,7 @@ static void connect_peer(void) {
 }
 
 void honest_begin(struct engine *e) {
-    side_open(&side, e, 0xffff0000u); // the indexes wrap early
+    side_open(&side, e, 0xffff0000u, 0); // the indexes wrap early
     struct far_near_ctl *near = side_line(&side, 0);
     struct far_far_ctl *ctl = side_line(&side, side.lay.far_at);
     uint32_t base = side.lay.index_base;

@@ -3,21 +3,33 @@
 #include <stdlib.h>
 
 #include "farsock/proto.h"
-#include "fuzz/far_side.h"
+#include "fuzz/near_calls.h"
 
-#define HANDLES 4u
+// Of each thread: tests/scribble makes these calls from several.
+static _Thread_local struct far_link *l;
+static _Thread_local int socks[HANDLES];
+static _Thread_local struct input in;
 
-static struct far_link *l;
-static int socks[HANDLES];
-static struct input in;
-
-static void check(bool good, const char *what) {
+void check(bool good, const char *what) {
     if (!good) {
         far_side_fail(what);
     }
 }
 
-static uint64_t deadline(uint8_t how) {
+// --- What a step is made of ---
+
+static _Thread_local uint32_t beside; // calls that sleep below this one
+static _Thread_local bool alone; // the one that sleeps wants no other beside it
+
+struct far_link *the_link(void) {
+    return l;
+}
+
+struct input *choices(void) {
+    return &in;
+}
+
+uint64_t deadline(uint8_t how) {
     uint64_t when = how % 3u == 0   ? FAR_NOWAIT
                     : how % 3u == 1 ? far_side_now() + 1000000u
                                     : FAR_FOREVER;
@@ -25,16 +37,34 @@ static uint64_t deadline(uint8_t how) {
     return when;
 }
 
-static int sock(uint8_t i) {
+int sock(uint8_t i) {
     return socks[i % HANDLES];
 }
 
-static struct far_addr addr(void) {
+struct far_addr addr(void) {
     return (struct far_addr){
         .family = take8(&in) & 1 ? FAR_AF_INET : FAR_AF_INET6,
         .port = take8(&in),
         .ip = {127, 0, 0, 1},
+        .scope = in.left % 32u == 7u,
+        .flowinfo = in.left % 32u == 8u,
+        .reserved = in.left % 32u == 9u,
     };
+}
+
+uint32_t send_flags(uint8_t how) {
+    return (how & 0x01 ? FAR_MSG_OOB : 0) | (how & 0x02 ? FAR_MSG_MORE : 0) |
+           (how & 0x04 ? FAR_MSG_DONTWAIT : 0) |
+           (how & 0x08 ? FAR_MSG_DONTROUTE : 0) |
+           (how & 0x10 ? FAR_MSG_CONFIRM : 0);
+}
+
+uint32_t recv_flags(uint8_t how) {
+    return (how & 0x01 ? FAR_MSG_OOB : 0) | (how & 0x02 ? FAR_MSG_PEEK : 0) |
+           (how & 0x04 ? FAR_MSG_WAITALL : 0) |
+           (how & 0x08 ? FAR_MSG_TRUNC : 0) |
+           (how & 0x10 ? FAR_MSG_DONTWAIT : 0) |
+           (how & 0x20 ? FAR_MSG_ERRQUEUE : 0);
 }
 
 static void keep(uint8_t i, int handle) {
@@ -58,8 +88,9 @@ static void send_some(uint8_t i) {
     uint32_t len = take_number(&in) * 8u % sizeof buf;
     struct far_addr to = addr();
     memset(buf, how, len);
-    int32_t n = far_sendto(l, sock(i), buf, len, how & 0x40 ? FAR_MSG_MORE : 0,
-        how & 0x80 ? &to : NULL, deadline(how));
+    int32_t n = far_sendto(l, sock(i), buf, len,
+        how & 0x40 ? send_flags(take8(&in)) : 0, how & 0x80 ? &to : NULL,
+        deadline(how));
     check(n <= (int32_t)len, "more was sent than was given");
 }
 
@@ -71,7 +102,8 @@ static void recv_some(uint8_t i) {
     uint32_t out = 0;
     uint32_t flags = (how & 0x10 ? FAR_MSG_PEEK : 0) |
                      (how & 0x20 ? FAR_MSG_WAITALL : 0) |
-                     (how & 0x40 ? FAR_MSG_TRUNC : 0);
+                     (how & 0x40 ? FAR_MSG_TRUNC : 0) |
+                     (how & 0x80 ? recv_flags(take8(&in)) : 0);
     int32_t n =
         far_recvfrom(l, sock(i), buf, len, flags, &from, &out, deadline(how));
     check(n <= (int32_t)len ||
@@ -95,8 +127,11 @@ static void recv_msg(uint8_t i) {
         .ctl = ctl,
         .ctl_len = room,
     };
-    int32_t n = far_recvmsg(l, sock(i), &m, 0, deadline(how));
-    check(n <= (int32_t)len, "more was received than there is room for");
+    uint32_t flags = how & 0x08 ? recv_flags(take8(&in)) : 0;
+    int32_t n = far_recvmsg(l, sock(i), &m, flags, deadline(how));
+    check(n <= (int32_t)len ||
+              ((flags & FAR_MSG_TRUNC) && n <= (int32_t)FAR_DGRAM_MAX),
+        "more was received than there is room for");
     check(n < 0 || m.ctl_len <= room, "more control data than room");
     free(ctl);
     free(buf);
@@ -125,19 +160,29 @@ static void in_place(uint8_t i) {
     const void *from = NULL;
     uint8_t how = take8(&in);
     size_t want = take_number(&in);
+    if (beside) { // one task at a time
+        return;
+    }
+    alone = true;
     int32_t n = far_send_reserve(l, sock(i), &to, want, deadline(how));
     check(n < 0 || ((size_t)n <= want && n <= (int32_t)FAR_SIDE_RING),
         "a wild span");
     if (n > 0) {
         memset(to, 1, (size_t)n);
-        check(far_send_commit(l, sock(i), (size_t)n) <= 0, "a commit's result");
+    }
+    size_t more = how & 0x80 ? 5000u : 0; // than was given
+    if (n > 0 || how & 0x40) {
+        check(far_send_commit(l, sock(i), (n > 0 ? (size_t)n : 0) + more) <= 0,
+            "a commit's result");
     }
     n = far_recv_peek(l, sock(i), &from, want, deadline(how));
     check(n < 0 || ((size_t)n <= want && n <= (int32_t)FAR_SIDE_RING),
         "a wild span");
-    if (n > 0) {
-        check(far_recv_consume(l, sock(i), (size_t)n) <= 0, "its result");
+    if (n > 0 || how & 0x40) {
+        check(far_recv_consume(l, sock(i), (n > 0 ? (size_t)n : 0) + more) <= 0,
+            "its result");
     }
+    alone = false;
 }
 
 static void options(uint8_t i) {
@@ -167,8 +212,11 @@ static void names(uint8_t i) {
     check(far_getsockname(l, sock(i), &a) <= 0, "getsockname's result");
     check(far_getpeername(l, sock(i), &a) <= 0, "getpeername's result");
     memset(out, 0xa5, sizeof out);
-    int err = far_getaddrinfo(l, "host", how & 1 ? "80" : NULL, &hints, out, 3,
-        &res, &sys, deadline(how));
+    static char long_name[2000];
+    memset(long_name, 'x', sizeof long_name - 1u);
+    const char *name = how & 0x80 ? long_name : how & 0x40 ? NULL : "host";
+    int err = far_getaddrinfo(l, name, how & 1 ? "80" : NULL, &hints, out, 3,
+        &res, how & 0x20 ? NULL : &sys, deadline(how));
     check(err <= 0, "getaddrinfo's result");
     for (size_t k = 0; err == 0 && k < 3 && k < res.count; k++) {
         check(out[k].addr.reserved != 0xa5a5a5a5u ||
@@ -181,45 +229,51 @@ static void names(uint8_t i) {
     memset(host, 1, sizeof host);
     memset(service, 1, sizeof service);
     struct far_addr who = addr();
-    err = far_getnameinfo(l, &who, 0, host, sizeof host, service,
-        sizeof service, &sys, deadline(how));
+    size_t host_room = how & 0x10 ? sizeof host : how & 0x08 ? 2 : 0;
+    err = far_getnameinfo(l, &who, 0, host, host_room, service, sizeof service,
+        &sys, deadline(how));
     check(err <= 0, "getnameinfo's result");
-    check(err < 0 || (memchr(host, 0, sizeof host) &&
+    check(err < 0 || ((host_room == 0 || memchr(host, 0, host_room)) &&
                          memchr(service, 0, sizeof service)),
         "a name without an end");
 }
 
 static void interfaces(uint8_t i) {
     static const uint32_t requests[] = {FAR_FIONREAD, FAR_SIOCOUTQ,
-        FAR_SIOCOUTQNSD, FAR_SIOCGIFNAME, FAR_SIOCGIFADDR};
+        FAR_SIOCOUTQNSD, FAR_SIOCGIFNAME, FAR_SIOCGIFADDR, FAR_SIOCATMARK};
     struct far_ifreq arg = {0};
     struct far_ifaddr *out = malloc(20 * sizeof *out);
     char name[FAR_IF_NAME];
     far_side_call(FAR_FOREVER);
-    check(far_ioctl(l, sock(i), requests[take8(&in) % 5u], &arg) <= 0,
+    check(far_ioctl(l, sock(i), requests[take8(&in) % 6u], &arg) <= 0,
         "ioctl's result");
     memset(out, 0xa5, 20 * sizeof *out);
-    int n = far_getifaddrs(l, out, 20);
-    for (int k = 0; k < n && k < 20; k++) {
+    int most = take8(&in) % 21;
+    int n = far_getifaddrs(l, out, (size_t)most);
+    for (int k = 0; k < n && k < most; k++) {
         check(out[k].index != 0xa5a5a5a5u || out[k].flags != 0xa5a5a5a5u,
             "an entry is missing");
         check(memchr(out[k].name, 0, sizeof out[k].name), "a name without end");
     }
-    far_if_nametoindex(l, "lo");
+    far_if_nametoindex(l, most & 1 ? "lo" : most & 2 ? "" : "0123456789abcdef");
     memset(name, 1, sizeof name);
-    if (far_if_indextoname(l, 1, name) >= 0) {
+    if (far_if_indextoname(l, (uint32_t)most & 7u, name) >= 0) {
         check(memchr(name, 0, sizeof name), "a name without end");
     }
     free(out);
 }
 
-static void poll_all(void) {
+static void poll_all(uint8_t first) {
     struct far_pollfd fds[HANDLES];
     uint8_t how = take8(&in);
+    bool some = false;
+    (void)first;
     for (uint32_t i = 0; i < HANDLES; i++) {
         fds[i] = (struct far_pollfd){
             .sock = socks[i], .events = FAR_POLLIN | FAR_POLLOUT};
+        some |= socks[i] >= 0;
     }
+    how = some ? how : 1; // natively, too, it waits for nothing for ever
     int n = far_poll(l, fds, HANDLES, deadline(how));
     check(n <= (int)HANDLES, "more are ready than there are");
     far_mark(l, sock(how), how & 0x80);
@@ -245,62 +299,87 @@ static void accept_one(uint8_t i) {
     keep(how, far_accept(l, sock(i), &from, deadline(how)));
 }
 
+static void socket_one(uint8_t i) {
+    static const uint32_t types[] = {
+        FAR_SOCK_STREAM, FAR_SOCK_DGRAM, FAR_SOCK_STREAM, FAR_SOCK_RAW};
+    uint8_t how = take8(&in);
+    far_side_call(FAR_FOREVER);
+    keep(i, far_socket(l, how & 0x10 ? FAR_AF_INET6 : FAR_AF_INET,
+                types[how & 3u], how & 0x40 ? 1 : 0));
+}
+
+static void share_one(uint8_t i) {
+    uint8_t how = take8(&in);
+    far_side_call(FAR_FOREVER);
+    far_share(l, sock(i));
+    if (how & 1) {
+        keep(how >> 6, far_adopt(l, FAR_AF_INET,
+                           how & 2 ? FAR_SOCK_STREAM : FAR_SOCK_DGRAM, 0));
+    }
+}
+
+static void close_one(uint8_t i) {
+    uint8_t how = take8(&in);
+    int s = sock(i);
+    socks[i % HANDLES] = -1;
+    if (how & 0x80) {
+        far_close_nowait(l, s);
+    } else {
+        far_close(l, s, deadline(how));
+    }
+}
+
+static void shutdown_one(uint8_t i) {
+    far_side_call(FAR_FOREVER);
+    far_shutdown(l, sock(i), take8(&in) % 4);
+}
+
+typedef void call(uint8_t i);
+static call *const calls[32] = {
+    socket_one,
+    connect_one,
+    listen_one,
+    accept_one,
+    send_some,
+    recv_some,
+    recv_some,
+    recv_msg,
+    send_msg,
+    in_place,
+    options,
+    names,
+    interfaces,
+    poll_all,
+    share_one,
+    close_one,
+    shutdown_one,
+    call_sendmmsg,
+    call_recvmmsg,
+    call_urgent,
+    call_wait,
+    call_wait_beside,
+    call_beat,
+    call_interrupt,
+    call_tune,
+    call_look,
+    send_some,
+    recv_some,
+    recv_msg,
+    send_msg,
+    socket_one,
+    poll_all,
+};
+
 static void step(void) {
     uint8_t op = take8(&in);
-    uint8_t i = op >> 6;
-    switch (op % 16u) {
-        case 0:
-            far_side_call(FAR_FOREVER);
-            keep(i, far_socket(l, FAR_AF_INET,
-                        op & 0x20 ? FAR_SOCK_DGRAM : FAR_SOCK_STREAM, 0));
-            break;
-        case 1:
-            connect_one(i);
-            break;
-        case 2:
-            listen_one(i);
-            break;
-        case 3:
-            accept_one(i);
-            break;
-        case 4:
-            send_some(i);
-            break;
-        case 5:
-        case 6:
-            recv_some(i);
-            break;
-        case 7:
-            recv_msg(i);
-            break;
-        case 8:
-            send_msg(i);
-            break;
-        case 9:
-            in_place(i);
-            break;
-        case 10:
-            options(i);
-            break;
-        case 11:
-            names(i);
-            break;
-        case 12:
-            interfaces(i);
-            break;
-        case 13:
-            poll_all();
-            break;
-        case 14:
-            far_side_call(FAR_FOREVER);
-            far_shutdown(l, sock(i), take8(&in) % 3);
-            far_share(l, sock(i));
-            keep(i, far_adopt(l, FAR_AF_INET, FAR_SOCK_DGRAM, 0));
-            break;
-        default:
-            far_close(l, sock(i), deadline(take8(&in)));
-            socks[i] = -1;
-            break;
+    calls[op % 32u](op >> 6);
+}
+
+void far_side_beside(void) {
+    if (!alone && l) {
+        beside++;
+        step();
+        beside--;
     }
 }
 
@@ -312,7 +391,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t part = take8(&in) * size / 512u;
     struct input changes = split(&in, part);
     memset(socks, 0xff, sizeof socks);
-    l = far_side_begin(&in, changes, take8(&in) & 1 ? 0xffffff00u : 0);
+    beside = 0;
+    alone = false;
+    l = NULL;
+    l = far_side_begin(&in, changes, take8(&in));
     while (l && in.left > 0) {
         step();
     }

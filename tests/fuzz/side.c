@@ -28,7 +28,7 @@ static void map(struct side *s) {
     }
 }
 
-void side_open(struct side *s, struct engine *e, uint32_t base) {
+void side_open(struct side *s, struct engine *e, uint32_t base, uint8_t how) {
     int pair[2] = {-1, -1};
     far_layout_make(&s->lay, SIDE_SOCKETS, SIDE_TAGS, SIDE_RING, SIDE_RING,
         base);
@@ -51,6 +51,11 @@ void side_open(struct side *s, struct engine *e, uint32_t base) {
         .bell_from_near = s->to_far,
         .hangup = s->far_end,
         .name = "side",
+        .features = (how & 0x02 ? FAR_FEATURE_RESCUE : 0) |
+                    (how & 0x04 ? FAR_FEATURE_BEAT : 0),
+        .max_sockets = how & 0x08 ? 4 : 0,
+        .max_incoming = how & 0x08 ? 1 : 0,
+        .max_lookups = how & 0x08 ? 1 : 0,
         .gone = gone,
         .arg = s,
     };

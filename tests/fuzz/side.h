@@ -26,8 +26,9 @@ struct side {
     bool gone;
 };
 
-// A fresh link; the region's memory is kept from one to the next.
-void side_open(struct side *s, struct engine *e, uint32_t base);
+// A fresh link; the region's memory is kept from one to the next. how: its
+// features and limits.
+void side_open(struct side *s, struct engine *e, uint32_t base, uint8_t how);
 // After the engine has let go of it (gone).
 void side_close(struct side *s);
 

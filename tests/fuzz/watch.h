@@ -22,6 +22,10 @@ void watch_end(void);
 // A new call: what it loads, it loads for itself.
 void watch_anew(void);
 
+// Words that are compared only, so that it does not matter how old they are:
+// said by the word's place. NULL: none are.
+extern bool (*watch_spared)(size_t at);
+
 // Access by the peer, who is not watched.
 void watch_poke(void *to, const void *from, size_t n);
 void watch_peek(void *to, const void *from, size_t n);
