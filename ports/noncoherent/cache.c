@@ -17,12 +17,20 @@ static void before_fork(void) {
     pthread_mutex_lock(&nc_lock);
 }
 
-static void after_fork(void) {
+static void in_parent(void) {
+    pthread_mutex_unlock(&nc_lock);
+}
+
+static void forget_posted(void);
+
+// What its parent's processor has posted is not the child's to write.
+static void in_child(void) {
+    forget_posted();
     pthread_mutex_unlock(&nc_lock);
 }
 
 __attribute__((constructor(101))) static void keep_over_forks(void) {
-    pthread_atfork(before_fork, after_fork, after_fork);
+    pthread_atfork(before_fork, in_parent, in_child);
 }
 struct nc_region *nc_regions;
 
@@ -75,6 +83,10 @@ static struct nc_region *find(const void *p) {
 
 static bool is_own(const struct nc_region *r, size_t at) {
     return at >= r->own_from && at < r->own_to;
+}
+
+static void forget_posted(void) {
+    posted_count = 0;
 }
 
 static struct posted *find_posted(const struct nc_region *r, size_t at) {
