@@ -72,7 +72,8 @@ endif
 endif
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
-CFLAGS := -std=c11 -O2 -g $(WARN) -fPIC $(SAN_FLAGS) $(EXTRA_CFLAGS)
+CFLAGS := -std=c11 -O2 -g $(WARN) -fPIC -fno-semantic-interposition \
+    $(SAN_FLAGS) $(EXTRA_CFLAGS)
 CPPFLAGS := -Iinclude -Isrc -I. -Itests -DFARSOCK_VERSION='"$(VERSION)"' \
     $(SAN_DEFINES)
 LDFLAGS := $(SAN_FLAGS) $(EXTRA_CFLAGS) $(EXTRA_LDFLAGS)

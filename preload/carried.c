@@ -54,8 +54,8 @@ bool carried_now(int fd) {
     return is_carried(fd);
 }
 
-bool now_carried(int fd, ssize_t n) {
-    return n < 0 && (errno == ENOTCONN || errno == EBADF) && carried_now(fd);
+bool failed_carried(int fd) {
+    return (errno == ENOTCONN || errno == EBADF) && carried_now(fd);
 }
 
 // Under the lock.

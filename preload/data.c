@@ -50,6 +50,11 @@ static ssize_t got(struct psock *s, ssize_t n, size_t len) {
     return far_done_long(n);
 }
 
+// What is true of most calls: neither has anything to do.
+static bool is_plain(const struct psock *s, ssize_t n, size_t len) {
+    return n > 0 && (size_t)n == len && s->type == SOCK_STREAM;
+}
+
 // As the kernel looks at it before anything else.
 static bool is_buffer(const void *buf, size_t len) {
     return user_range((uintptr_t)buf, len < BYTES_MAX ? len : BYTES_MAX);
@@ -66,34 +71,54 @@ static bool is_named(const struct psock *s, const struct sockaddr *to,
     return far_done(err) == 0;
 }
 
+static ssize_t send_to(struct psock *s, const void *buf, size_t len, int flags,
+    const struct far_addr *to) {
+    call_begin(!s->sndtimeo);
+    int32_t n = far_sendto(s->link->near, s->handle, buf, len,
+        (uint32_t)(flags & FLAGS), to, wait_of(s, (flags & MSG_DONTWAIT) != 0));
+    return is_plain(s, n, len) ? n : sent(s, n, len, flags);
+}
+
+static ssize_t recv_from(struct psock *s, void *buf, size_t len, int flags,
+    struct far_addr *from) {
+    call_begin(!s->rcvtimeo);
+    int32_t n = far_recvfrom(s->link->near, s->handle, buf, len,
+        (uint32_t)(flags & FLAGS), from, NULL,
+        wait_of(s, (flags & MSG_DONTWAIT) != 0));
+    return is_plain(s, n, len) ? n : got(s, n, len);
+}
+
+__attribute__((noinline)) static ssize_t send_named(struct psock *s,
+    const void *buf, size_t len, int flags, const struct sockaddr *to,
+    socklen_t to_len) {
+    struct far_addr addr;
+    return is_named(s, to, to_len, &addr) ? send_to(s, buf, len, flags, &addr)
+                                          : -1;
+}
+
+__attribute__((noinline)) static ssize_t recv_named(struct psock *s, void *buf,
+    size_t len, int flags, struct sockaddr *from, socklen_t *from_len) {
+    struct far_addr addr = {0};
+    ssize_t r = recv_from(s, buf, len, flags, &addr);
+    return r >= 0 && addr_give(&addr, from, from_len) < 0 ? -1 : r;
+}
+
 ssize_t far_send_bytes(struct psock *s, const void *buf, size_t len, int flags,
     const struct sockaddr *to, socklen_t to_len) {
-    struct far_addr addr;
     if (!is_buffer(buf, len) || !psock_use(s)) {
         return -1;
     }
-    if (to && !is_named(s, to, to_len, &addr)) {
-        return -1;
-    }
-    call_begin(!s->sndtimeo);
-    int32_t n = far_sendto(s->link->near, s->handle, buf, len,
-        (uint32_t)(flags & FLAGS), to ? &addr : NULL,
-        wait_of(s, (flags & MSG_DONTWAIT) != 0));
-    return sent(s, n, len, flags);
+    return to ? send_named(s, buf, len, flags, to, to_len)
+              : send_to(s, buf, len, flags, NULL);
 }
 
 ssize_t far_recv_bytes(struct psock *s, void *buf, size_t len, int flags,
     struct sockaddr *from, socklen_t *from_len) {
-    struct far_addr addr = {0};
     if (!is_buffer(buf, len) || !psock_use(s)) {
         return -1;
     }
-    call_begin(!s->rcvtimeo);
-    int32_t n = far_recvfrom(s->link->near, s->handle, buf, len,
-        (uint32_t)(flags & FLAGS), from ? &addr : NULL, NULL,
-        wait_of(s, (flags & MSG_DONTWAIT) != 0));
-    ssize_t r = got(s, n, len);
-    return r >= 0 && from && addr_give(&addr, from, from_len) < 0 ? -1 : r;
+    return from ? recv_named(s, buf, len, flags, from, from_len)
+                : recv_from(s, buf, len, flags, NULL);
 }
 
 // --- Several pieces ---

@@ -91,13 +91,8 @@ static void told(void *arg, uint32_t slot) {
     }
 }
 
-static void hold(void *arg, bool on) {
-    (void)arg;
-    if (on) {
-        hold_begin();
-    } else {
-        hold_end();
-    }
+static struct far_held *held(void) {
+    return &fari_held;
 }
 
 static void guard_link(struct far_posix *p) {
@@ -140,7 +135,8 @@ static struct plink *open_link(void) {
         .interrupted = interrupted,
         .moved = moved,
         .told = told,
-        .hold = hold,
+        .held = held,
+        .let_go = hold_let_go,
         .arg = l,
     };
     if (l) {

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "farsock/farsock.h"
+#include "farsock/port.h"
 #include "farsock/posix.h"
 #include "preload/real.h"
 
@@ -110,8 +111,18 @@ extern _Thread_local struct signals_run fari_signals
 // From begin to end, which nest, this thread holds a lock or leads the link's
 // wait: a call that a handler of the program made would wait for it without
 // end. The handlers of signals that come meanwhile run at the end.
-void hold_begin(void);
-void hold_end(void);
+extern _Thread_local struct far_held fari_held
+    __attribute__((tls_model("initial-exec")));
+static inline void hold_begin(void) {
+    far_hold(&fari_held);
+}
+// Runs them.
+void hold_let_go(void);
+static inline void hold_end(void) {
+    if (far_unhold(&fari_held)) {
+        hold_let_go();
+    }
+}
 // In a child: what came while its parent forked is the parent's.
 void hold_forget(void);
 static inline void own_lock(pthread_mutex_t *m) {
@@ -257,10 +268,24 @@ ssize_t far_readv(struct psock *s, const struct iovec *iov, int count);
 
 // Of a call that has moved a part when its stream became a carried one
 // (rest.c): goes on with the rest.
-ssize_t send_rest(int fd, const void *buf, size_t len, int flags, ssize_t done);
+ssize_t send_rest_of(int fd, const void *buf, size_t len, int flags,
+    ssize_t done);
 ssize_t send_rest_pieces(int fd, const struct iovec *user, size_t count,
     int flags, ssize_t done);
-ssize_t recv_rest(int fd, void *buf, size_t len, int flags, ssize_t done);
+ssize_t recv_rest_of(int fd, void *buf, size_t len, int flags, ssize_t done);
+// Most calls have none.
+static inline ssize_t send_rest(int fd, const void *buf, size_t len, int flags,
+    ssize_t done) {
+    return done > 0 && (size_t)done < len
+               ? send_rest_of(fd, buf, len, flags, done)
+               : done;
+}
+static inline ssize_t recv_rest(int fd, void *buf, size_t len, int flags,
+    ssize_t done) {
+    return done > 0 && (size_t)done < len && (flags & MSG_WAITALL)
+               ? recv_rest_of(fd, buf, len, flags, done)
+               : done;
+}
 
 // --- Sockets of several processes (fork.c, carried.c, token.c) ---
 
@@ -299,7 +324,10 @@ bool is_carried(int fd);
 // The same after an error, which may have come while another thread forks.
 bool carried_now(int fd);
 // A call failed because another thread forked meanwhile: it is to be made anew.
-bool now_carried(int fd, ssize_t n);
+bool failed_carried(int fd);
+static inline bool now_carried(int fd, ssize_t n) {
+    return n < 0 && failed_carried(fd);
+}
 void carried_set(int fd, struct carried *c); // takes a reference
 void carried_let_go(struct carried *c);
 void carried_dup(int fd, int copy);

@@ -27,7 +27,7 @@ static ssize_t with(ssize_t done, ssize_t more) {
     return more > 0 ? done + more : done;
 }
 
-ssize_t send_rest(int fd, const void *buf, size_t len, int flags,
+ssize_t send_rest_of(int fd, const void *buf, size_t len, int flags,
     ssize_t done) {
     return has_rest(fd, done, len)
                ? with(done, real()->send(fd, (const char *)buf + done,
@@ -35,7 +35,7 @@ ssize_t send_rest(int fd, const void *buf, size_t len, int flags,
                : done;
 }
 
-ssize_t recv_rest(int fd, void *buf, size_t len, int flags, ssize_t done) {
+ssize_t recv_rest_of(int fd, void *buf, size_t len, int flags, ssize_t done) {
     bool all = (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL;
     return all && has_rest(fd, done, len)
                ? with(done, real()->recv(fd, (char *)buf + done,

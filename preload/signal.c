@@ -59,12 +59,14 @@ struct late {
     ucontext_t context; // with the mask that the program wants
 };
 
+// late: how many; a handler of ours may run on top.
+_Thread_local struct far_held fari_held
+    __attribute__((tls_model("initial-exec")));
+
 static _Thread_local struct {
-    uint32_t depth;
-    _Atomic uint32_t count; // of late, a handler of ours may run on top
-    sigset_t mask;          // the program's
+    sigset_t mask; // the program's
     struct late late[LATE_MAX];
-} held __attribute__((tls_model("initial-exec")));
+} waiting __attribute__((tls_model("initial-exec")));
 
 // Those that cannot wait: the instruction that they are about would run again,
 // or abort() would not.
@@ -97,21 +99,21 @@ static void all_but_urgent(sigset_t *set) {
 // it is to run now.
 static bool put_off(const struct sigaction *a, int sig, const siginfo_t *info,
     ucontext_t *context) {
-    if (held.depth == 0 || is_urgent(sig, info)) {
+    if (fari_held.depth == 0 || is_urgent(sig, info)) {
         return false;
     }
-    uint32_t i = atomic_fetch_add(&held.count, 1u);
+    uint32_t i = atomic_fetch_add(&fari_held.late, 1u);
     if (i >= LATE_MAX) {
-        atomic_fetch_sub(&held.count, 1u);
+        atomic_fetch_sub(&fari_held.late, 1u);
         return false;
     }
-    held.late[i].sig = sig;
-    held.late[i].action = *a;
-    held.late[i].info = *info;
-    held.late[i].context = *context;
+    waiting.late[i].sig = sig;
+    waiting.late[i].action = *a;
+    waiting.late[i].info = *info;
+    waiting.late[i].context = *context;
     // Of handlers on top of each other the one below comes last, and has the
     // mask of what they interrupted.
-    held.mask = context->uc_sigmask;
+    waiting.mask = context->uc_sigmask;
     all_but_urgent(&context->uc_sigmask);
     return true;
 }
@@ -128,14 +130,13 @@ static void run_late(struct late *l, sigset_t *mask) {
     *mask = l->context.uc_sigmask; // which it may have changed
 }
 
-// Out of line: few calls meet a signal.
-__attribute__((noinline)) static void run_all_late(void) {
+void hold_let_go(void) {
     struct late batch[LATE_MAX];
     int saved = errno;
-    uint32_t n = atomic_load(&held.count);
-    sigset_t mask = held.mask;
-    memcpy(batch, held.late, n * sizeof *batch);
-    atomic_store(&held.count, 0u);
+    uint32_t n = atomic_load(&fari_held.late);
+    sigset_t mask = waiting.mask;
+    memcpy(batch, waiting.late, n * sizeof *batch);
+    atomic_store(&fari_held.late, 0u);
     for (uint32_t i = 0; i < n; i++) {
         run_late(&batch[i], &mask);
     }
@@ -143,25 +144,10 @@ __attribute__((noinline)) static void run_all_late(void) {
     errno = saved;
 }
 
-void hold_begin(void) {
-    held.depth++;
-    atomic_signal_fence(memory_order_seq_cst);
-}
-
-void hold_end(void) {
-    atomic_signal_fence(memory_order_seq_cst);
-    if (--held.depth == 0) {
-        atomic_signal_fence(memory_order_seq_cst);
-        if (atomic_load_explicit(&held.count, memory_order_relaxed) != 0) {
-            run_all_late();
-        }
-    }
-}
-
 void hold_forget(void) {
-    if (atomic_load(&held.count) != 0) {
-        atomic_store(&held.count, 0u);
-        pthread_sigmask(SIG_SETMASK, &held.mask, NULL);
+    if (atomic_load(&fari_held.late) != 0) {
+        atomic_store(&fari_held.late, 0u);
+        pthread_sigmask(SIG_SETMASK, &waiting.mask, NULL);
     }
 }
 

@@ -7,6 +7,29 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// What a task holds of the library, where code of the program runs on top of
+// it.
+struct far_held {
+    _Atomic uint32_t depth; // locks, and that others wait for what it does
+    _Atomic uint32_t late;  // not 0: let_go() is due when depth is 0
+};
+
+// Only the task itself writes depth; who runs on top leaves it as it was. True
+// at the end of a hold: let_go() is due.
+static inline void far_hold(struct far_held *h) {
+    uint32_t depth = atomic_load_explicit(&h->depth, memory_order_relaxed);
+    atomic_store_explicit(&h->depth, depth + 1u, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+static inline bool far_unhold(struct far_held *h) {
+    atomic_signal_fence(memory_order_seq_cst);
+    uint32_t depth = atomic_load_explicit(&h->depth, memory_order_relaxed) - 1u;
+    atomic_store_explicit(&h->depth, depth, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    return depth == 0 &&
+           atomic_load_explicit(&h->late, memory_order_relaxed) != 0;
+}
+
 // A port is one `const struct far_port` in ports/<name>/; the library includes
 // no platform header and calls nothing else. ctx is the port's own, given at
 // far_link_init().
@@ -56,11 +79,13 @@ struct far_port {
     // no call of the library, no sleep. NULL: nobody does.
     void (*told)(void *ctx, uint32_t slot);
 
-    // [T] From true to false the calling task holds a lock of the library, or
-    // others wait for what it does: code of the program that runs on top of it
-    // (a signal handler) must not call the library until then. Nests. NULL: no
-    // such code does.
-    void (*hold)(void *ctx, bool on);
+    // [T] The calling task's own: while depth is not 0, code of the program
+    // that runs on top of it (a signal handler) must not call the library.
+    // NULL: no such code does.
+    struct far_held *(*held)(void);
+
+    // [T] depth has become 0, and late is not. NULL where held is.
+    void (*let_go)(void);
 
     // Not 0: doorbells may get lost, both ways. While somebody waits, the
     // library looks that often by itself, and counts what it found so.

@@ -69,7 +69,8 @@ struct far_posix_options {
     bool (*interrupted)(void *arg);         // as far_port.interrupted
     void (*moved)(void *arg);               // as far_port.moved
     void (*told)(void *arg, uint32_t slot); // as far_port.told
-    void (*hold)(void *arg, bool on);       // as far_port.hold
+    struct far_held *(*held)(void);         // as far_port.held, with let_go
+    void (*let_go)(void);
     void *arg;
 };
 

@@ -6,7 +6,9 @@
 #include "ports/faulty/layer.h"
 #include "ports/faulty/mem.h"
 
-// The port below; all links of a process have the same.
+// The port below; all links of a process have the same. Its own structure may
+// go with its link.
+static struct far_port below_port;
 static const struct far_port *below;
 static void *last_ctx;
 
@@ -66,7 +68,8 @@ struct far_link *__wrap_far_link_init(void *mem, void *region,
     uint64_t region_bytes, const struct far_layout *layout,
     const struct far_port *port, void *ctx, int *err) {
     static struct far_port faulty_port;
-    below = port;
+    below_port = *port;
+    below = &below_port;
     last_ctx = ctx;
     faulty_port = *port;
     faulty_port.now_ns = now_ns;

@@ -38,14 +38,13 @@ bool far_guard_call(void (*f)(void *arg), void *arg, const void *at, size_t n) {
 }
 
 bool far_guard_copy(void *to, const void *from, size_t n) {
-    struct far_guard g = {
-        .outer = current,
-        .to = {(uintptr_t)to, n},
-        .from = {(uintptr_t)from, n},
-    };
+    struct far_guard g; // without zeroes for what setjmp() fills
     if (n == 0 || !far_guard_range(to, n) || !far_guard_range(from, n)) {
         return n == 0;
     }
+    g.outer = current;
+    g.to = (struct range){(uintptr_t)to, n};
+    g.from = (struct range){(uintptr_t)from, n};
     // Not longjmp() over frames of others: only memcpy() lies between.
     if (_setjmp(g.back)) { // NOLINT(cert-err52-cpp)
         return false;

@@ -32,10 +32,10 @@ struct far_posix {
     int first_fd;  // the least number of these
     bool gone;     // the hang-up was seen
     struct far_posix_beat *beat; // NULL: the kernel reports deaths
+    struct far_port port;        // with what its options ask for
     bool (*interrupted)(void *arg);
     void (*moved)(void *arg);
     void (*told)(void *arg, uint32_t slot);
-    void (*hold)(void *arg, bool on);
     void *arg;
 };
 
@@ -126,59 +126,38 @@ static void unpark(void *ctx, _Atomic uint32_t *word) {
 
 static bool interrupted(void *ctx) {
     const struct far_posix *p = ctx;
-    return p->interrupted && p->interrupted(p->arg);
+    return p->interrupted(p->arg);
 }
 
 static void moved(void *ctx) {
     const struct far_posix *p = ctx;
-    if (p->moved) {
-        p->moved(p->arg);
-    }
+    p->moved(p->arg);
 }
 
 static void told(void *ctx, uint32_t slot) {
     const struct far_posix *p = ctx;
-    if (p->told) {
-        p->told(p->arg, slot);
-    }
+    p->told(p->arg, slot);
 }
 
-static void hold(void *ctx, bool on) {
-    const struct far_posix *p = ctx;
-    if (p->hold) {
-        p->hold(p->arg, on);
-    }
+// A link has the hooks that its options have, and no others. rescue: as if
+// doorbells could get lost.
+static struct far_port port_of(const struct far_posix_options *o, bool rescue) {
+    return (struct far_port){
+        .now_ns = now_ns,
+        .notify = notify,
+        .wait = wait,
+        .wake = wake,
+        .park = park,
+        .unpark = unpark,
+        .interrupted = o->interrupted ? interrupted : NULL,
+        .moved = o->moved ? moved : NULL,
+        .told = o->told ? told : NULL,
+        .held = o->held,
+        .let_go = o->let_go,
+        .rescue_ms = rescue ? FAR_RESCUE_MS : 0,
+        .copy = far_guard_port_copy,
+    };
 }
-
-static const struct far_port posix_port = {
-    .now_ns = now_ns,
-    .notify = notify,
-    .wait = wait,
-    .wake = wake,
-    .park = park,
-    .unpark = unpark,
-    .interrupted = interrupted,
-    .moved = moved,
-    .told = told,
-    .hold = hold,
-    .copy = far_guard_port_copy,
-};
-
-// As if doorbells could get lost.
-static const struct far_port unreliable_port = {
-    .now_ns = now_ns,
-    .notify = notify,
-    .wait = wait,
-    .wake = wake,
-    .park = park,
-    .unpark = unpark,
-    .interrupted = interrupted,
-    .moved = moved,
-    .told = told,
-    .hold = hold,
-    .copy = far_guard_port_copy,
-    .rescue_ms = FAR_RESCUE_MS,
-};
 
 // --- Opening ---
 
@@ -291,10 +270,8 @@ static int set_up(struct far_posix *p, int memfd, const struct far_welcome *w) {
     if (!mem) {
         return FAR_ENOMEM;
     }
-    const struct far_port *port =
-        w->features & FAR_FEATURE_RESCUE ? &unreliable_port : &posix_port;
     p->link =
-        far_link_init(mem, p->region, p->region_bytes, &lay, port, p, &err);
+        far_link_init(mem, p->region, p->region_bytes, &lay, &p->port, p, &err);
     if (!p->link) {
         free(mem);
     } else if (w->features & FAR_FEATURE_BEAT) {
@@ -345,7 +322,6 @@ static int try_path(const char *path, struct attempt *a,
     p->interrupted = a->o->interrupted;
     p->moved = a->o->moved;
     p->told = a->o->told;
-    p->hold = a->o->hold;
     p->arg = a->o->arg;
     int fds[3];
     int err = far_posix_dial(path, &p->conn);
@@ -355,6 +331,7 @@ static int try_path(const char *path, struct attempt *a,
     if (err == FAR_OK) {
         p->region_bytes = a->welcome.region_bytes;
         a->welcome.features &= hello.features;
+        p->port = port_of(a->o, a->welcome.features & FAR_FEATURE_RESCUE);
         p->conn = lift(p->conn, p->first_fd);
         p->bell_far = lift(fds[1], p->first_fd);
         p->bell_near = lift(fds[2], p->first_fd);

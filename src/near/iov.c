@@ -82,7 +82,15 @@ static bool get(struct far_link *l, uint32_t slot, uint32_t pos, uint8_t *dst,
            (n == first || copy(l, dst + first, ring, n - first));
 }
 
-int fari_gather(struct far_link *l, uint32_t slot, uint32_t pos,
+// True if n bytes from byte at on lie within the first piece, and those at pos
+// do not go round the ring's end: nearly always, where pieces are small.
+static bool is_straight(uint32_t size, uint32_t pos, const struct far_iov *iov,
+    size_t at, uint32_t n) {
+    return at < iov->len && n <= iov->len - at &&
+           far_ring_span(size, pos, n) == n;
+}
+
+FARI_APART static int gather(struct far_link *l, uint32_t slot, uint32_t pos,
     const struct far_iov *iov, size_t at, uint32_t n) {
     while (n > 0) {
         iov = find(iov, &at);
@@ -98,7 +106,21 @@ int fari_gather(struct far_link *l, uint32_t slot, uint32_t pos,
     return FAR_OK;
 }
 
-int fari_scatter(struct far_link *l, uint32_t slot, uint32_t pos,
+int fari_gather(struct far_link *l, uint32_t slot, uint32_t pos,
+    const struct far_iov *iov, size_t at, uint32_t n) {
+    uint32_t size = l->lay.tx_ring;
+    if (!l->port->copy || n == 0 || !is_straight(size, pos, iov, at, n)) {
+        return gather(l, slot, pos, iov, at, n);
+    }
+    uint8_t *to = fari_tx_ring(l, slot) + (pos & (size - 1u));
+    if (!copy(l, to, (const uint8_t *)iov->base + at, n)) {
+        return FAR_EFAULT;
+    }
+    FAR_CLEAN(FAR_AT_IOV_PUT, to, n);
+    return FAR_OK;
+}
+
+FARI_APART static int scatter(struct far_link *l, uint32_t slot, uint32_t pos,
     const struct far_iov *iov, size_t at, uint32_t n) {
     while (n > 0) {
         iov = find(iov, &at);
@@ -112,6 +134,17 @@ int fari_scatter(struct far_link *l, uint32_t slot, uint32_t pos,
         n -= part;
     }
     return FAR_OK;
+}
+
+int fari_scatter(struct far_link *l, uint32_t slot, uint32_t pos,
+    const struct far_iov *iov, size_t at, uint32_t n) {
+    uint32_t size = l->lay.rx_ring;
+    if (!l->port->copy || n == 0 || !is_straight(size, pos, iov, at, n)) {
+        return scatter(l, slot, pos, iov, at, n);
+    }
+    const uint8_t *from = fari_rx_ring(l, slot) + (pos & (size - 1u));
+    FAR_INV(FAR_AT_IOV_GET, from, n);
+    return copy(l, (uint8_t *)iov->base + at, from, n) ? FAR_OK : FAR_EFAULT;
 }
 
 int fari_give(struct far_link *l, const struct far_iov *iov, const uint8_t *src,

@@ -18,15 +18,9 @@ size_t far_link_size(const struct far_layout *lay) {
            align_up(lay->sockets * sizeof(struct fari_sock));
 }
 
-void fari_hold(struct far_link *l, bool on) {
-    if (l->port->hold) {
-        l->port->hold(l->ctx, on);
-    }
-}
-
 void fari_lock(struct far_link *l, _Atomic uint32_t *word) {
     uint32_t free = 0;
-    fari_hold(l, true);
+    fari_hold(l);
     if (atomic_compare_exchange_strong_explicit(word, &free, 1u,
             memory_order_acquire, memory_order_relaxed)) {
         return;
@@ -40,23 +34,7 @@ void fari_unlock(struct far_link *l, _Atomic uint32_t *word) {
     if (atomic_exchange_explicit(word, 0u, memory_order_release) == 2u) {
         l->port->unpark(l->ctx, word);
     }
-    fari_hold(l, false);
-}
-
-static uint8_t *line(const struct far_link *l, uint32_t at) {
-    return l->region + (size_t)at * FAR_LINE;
-}
-
-struct far_near_line *fari_near_line(const struct far_link *l, uint32_t slot) {
-    return (struct far_near_line *)(void *)line(l, l->lay.near_socks + slot);
-}
-
-struct far_far_line *fari_far_line(const struct far_link *l, uint32_t slot) {
-    return (struct far_far_line *)(void *)line(l, l->lay.far_socks + slot);
-}
-
-bool fari_is_down(const struct far_link *l) {
-    return atomic_load_explicit(&l->down, memory_order_relaxed) != 0;
+    fari_unhold(l);
 }
 
 uint64_t fari_deadline(struct far_link *l, uint32_t ms) {
@@ -86,7 +64,7 @@ static struct far_counters load_counters(const struct far_counters *c) {
 void far_link_counters(struct far_link *l, struct far_counters *near,
     struct far_counters *far) {
     const struct far_far_ctl *ctl =
-        (const struct far_far_ctl *)(void *)line(l, l->lay.far_at);
+        (const struct far_far_ctl *)(void *)fari_at_line(l, l->lay.far_at);
     FAR_INV(FAR_AT_COUNT_LOOK, &ctl->count, sizeof ctl->count);
     *near = load_counters(&l->count);
     *far = load_counters(&ctl->count);
@@ -104,7 +82,7 @@ static void init_rings(struct far_link *l, const struct far_join *j,
     uint32_t features) {
     struct far_near_ctl *near = (struct far_near_ctl *)(void *)l->region;
     struct far_far_ctl *far =
-        (struct far_far_ctl *)(void *)line(l, l->lay.far_at);
+        (struct far_far_ctl *)(void *)fari_at_line(l, l->lay.far_at);
     uint32_t base = l->lay.index_base;
     // Wake indexes start "behind": far's first look is not owed to a KICK.
     FAR_STEP();
@@ -112,10 +90,10 @@ static void init_rings(struct far_link *l, const struct far_join *j,
     FAR_STEP();
     near->evt = (struct far_msg_tail){.tail = base, .wake = base - 1u};
     near->count = (struct far_counters){0};
-    far_msg_writer_init(&l->cmd, &near->cmd, &far->cmd, line(l, l->lay.cmd_at),
-        l->lay.cmd_bytes, base);
-    far_msg_reader_init(&l->evt, &far->evt, &near->evt, line(l, l->lay.evt_at),
-        l->lay.evt_bytes, base);
+    far_msg_writer_init(&l->cmd, &near->cmd, &far->cmd,
+        fari_at_line(l, l->lay.cmd_at), l->lay.cmd_bytes, base);
+    far_msg_reader_init(&l->evt, &far->evt, &near->evt,
+        fari_at_line(l, l->lay.evt_at), l->lay.evt_bytes, base);
     memset(fari_near_line(l, 0), 0, (size_t)l->lay.sockets * FAR_LINE);
     FAR_STEP();
     near->hdr = (struct far_part_header){
@@ -148,7 +126,7 @@ static struct far_link *init(void *mem, const struct far_join *j, int *err) {
     l->tags = (struct fari_tag *)(void *)after;
     l->socks = (struct fari_sock *)(void *)(after + tags_size(&j->layout));
     const struct far_far_ctl *far =
-        (const struct far_far_ctl *)(void *)line(l, l->lay.far_at);
+        (const struct far_far_ctl *)(void *)fari_at_line(l, l->lay.far_at);
     FAR_INV(FAR_AT_NEAR_JOIN, far, sizeof *far);
     if (far_load(&far->hdr.magic) != FAR_WIRE_MAGIC) {
         *err = FAR_EBADMSG;

@@ -36,8 +36,8 @@ static int32_t recv_stream(struct far_link *l, int sock, uint32_t slot,
         return recv_dgram(l, sock, slot, m, flags, deadline_ns);
     }
     m->ctl_len = 0;
-    int32_t n = fari_stream_recv(l, slot, sock, m->iov, m->iov_count, flags,
-        &got, deadline_ns);
+    int32_t n = fari_stream_recv(l, sock, m->iov, m->iov_count, flags, &got,
+        deadline_ns);
     m->flags = got.flags;
     if (n > 0 && room > 0 && l->socks[slot].stamped &&
         fari_pin(l, sock) == slot) {
@@ -52,6 +52,41 @@ static int32_t recv_stream(struct far_link *l, int sock, uint32_t slot,
 
 // --- One buffer ---
 
+// Out of line, as is what a stream's short way has no use for.
+FARI_APART static int32_t sendto_dgram(struct far_link *l, int sock,
+    const struct far_iov *iov, uint32_t flags, const struct far_addr *addr,
+    uint64_t deadline_ns) {
+    struct far_addr to = addr ? *addr : (struct far_addr){0};
+    struct far_msghdr m = {
+        .name = addr ? &to : NULL,
+        .iov = iov,
+        .iov_count = 1,
+    };
+    return send_dgram(l, sock, far_slot(sock), &m, flags, deadline_ns);
+}
+
+// Also a stream's error queue, which has no addresses.
+FARI_APART static int32_t recvfrom_dgram(struct far_link *l, int sock,
+    const struct far_iov *iov, uint32_t flags, struct far_addr *from,
+    uint32_t *out_flags, uint64_t deadline_ns) {
+    uint32_t slot = far_slot(sock);
+    bool stream = is_stream(l, slot);
+    struct far_msghdr m = {
+        .name = stream ? NULL : from,
+        .iov = iov,
+        .iov_count = 1,
+    };
+    if (from && stream) {
+        *from = (struct far_addr){0};
+    }
+    int32_t n = recv_dgram(l, sock, slot, &m, flags, deadline_ns);
+    if (out_flags) {
+        // There is no control data to be cut.
+        *out_flags = n >= 0 ? m.flags & FAR_MSG_TRUNC : 0;
+    }
+    return n;
+}
+
 int32_t far_sendto(struct far_link *l, int sock, const void *buf, size_t len,
     uint32_t flags, const struct far_addr *addr, uint64_t deadline_ns) {
     uint32_t slot = fari_find(l, sock);
@@ -61,15 +96,9 @@ int32_t far_sendto(struct far_link *l, int sock, const void *buf, size_t len,
     }
     if (is_stream(l, slot)) {
         // One peer: as natively, an address is not looked at.
-        return fari_stream_send(l, slot, sock, &iov, 1, flags, deadline_ns);
+        return fari_stream_send(l, sock, &iov, 1, flags, deadline_ns);
     }
-    struct far_addr to = addr ? *addr : (struct far_addr){0};
-    struct far_msghdr m = {
-        .name = addr ? &to : NULL,
-        .iov = &iov,
-        .iov_count = 1,
-    };
-    return send_dgram(l, sock, slot, &m, flags, deadline_ns);
+    return sendto_dgram(l, sock, &iov, flags, addr, deadline_ns);
 }
 
 int32_t far_recvfrom(struct far_link *l, int sock, void *buf, size_t len,
@@ -80,19 +109,17 @@ int32_t far_recvfrom(struct far_link *l, int sock, void *buf, size_t len,
     if (slot == FARI_NO_SLOT) {
         return FAR_EBADF;
     }
-    if (is_stream(l, slot)) {
-        if (from) {
-            *from = (struct far_addr){0};
-        }
-        return recv_stream(l, sock, slot,
-            &(struct far_msghdr){.iov = &iov, .iov_count = 1}, flags, out_flags,
+    if (!is_stream(l, slot) || (flags & FAR_MSG_ERRQUEUE)) {
+        return recvfrom_dgram(l, sock, &iov, flags, from, out_flags,
             deadline_ns);
     }
-    struct far_msghdr m = {.name = from, .iov = &iov, .iov_count = 1};
-    int32_t n = recv_dgram(l, sock, slot, &m, flags, deadline_ns);
+    if (from) {
+        *from = (struct far_addr){0};
+    }
+    struct fari_got got;
+    int32_t n = fari_stream_recv(l, sock, &iov, 1, flags, &got, deadline_ns);
     if (out_flags) {
-        // There is no control data to be cut.
-        *out_flags = n >= 0 ? m.flags & FAR_MSG_TRUNC : 0;
+        *out_flags = got.flags;
     }
     return n;
 }
@@ -130,7 +157,7 @@ int32_t far_sendmsg(struct far_link *l, int sock, const struct far_msghdr *m,
     int err = check_ctl(m, is_stream(l, slot));
     if (err != FAR_OK && is_stream(l, slot)) {
         // What is wrong with the connection comes before it.
-        int32_t n = fari_stream_send(l, slot, sock, m->iov, 0,
+        int32_t n = fari_stream_send(l, sock, m->iov, 0,
             flags & ~(uint32_t)FAR_MSG_OOB, deadline_ns);
         return n < 0 ? n : err;
     }
@@ -138,7 +165,7 @@ int32_t far_sendmsg(struct far_link *l, int sock, const struct far_msghdr *m,
         return err;
     }
     if (is_stream(l, slot)) {
-        return fari_stream_send(l, slot, sock, m->iov, m->iov_count, flags,
+        return fari_stream_send(l, sock, m->iov, m->iov_count, flags,
             deadline_ns);
     }
     return send_dgram(l, sock, slot, m, flags, deadline_ns);

@@ -15,6 +15,9 @@
 //   a socket's tx_lock, then its rx_lock, then the link's lock.
 // A lock word: 0 free, 1 held, 2 held and somebody parks on it.
 
+// What the short way of a call has no use for stays out of its function.
+#define FARI_APART __attribute__((noinline))
+
 #define FARI_NO_SLOT  0xffffffffu
 #define FARI_WAITERS  256u
 #define FARI_VERDICTS 128u
@@ -181,12 +184,35 @@ struct far_link {
 };
 
 // --- link.c ---
-void fari_hold(struct far_link *l, bool on); // far_port.hold
+// far_port.held
+static inline void fari_hold(const struct far_link *l) {
+    if (l->port->held) {
+        far_hold(l->port->held());
+    }
+}
+static inline void fari_unhold(const struct far_link *l) {
+    if (l->port->held && far_unhold(l->port->held())) {
+        l->port->let_go();
+    }
+}
 void fari_lock(struct far_link *l, _Atomic uint32_t *word);
 void fari_unlock(struct far_link *l, _Atomic uint32_t *word);
-struct far_near_line *fari_near_line(const struct far_link *l, uint32_t slot);
-struct far_far_line *fari_far_line(const struct far_link *l, uint32_t slot);
-bool fari_is_down(const struct far_link *l);
+static inline uint8_t *fari_at_line(const struct far_link *l, uint32_t at) {
+    return l->region + (size_t)at * FAR_LINE;
+}
+static inline struct far_near_line *fari_near_line(const struct far_link *l,
+    uint32_t slot) {
+    return (struct far_near_line *)(void *)fari_at_line(l,
+        l->lay.near_socks + slot);
+}
+static inline struct far_far_line *fari_far_line(const struct far_link *l,
+    uint32_t slot) {
+    return (struct far_far_line *)(void *)fari_at_line(l,
+        l->lay.far_socks + slot);
+}
+static inline bool fari_is_down(const struct far_link *l) {
+    return atomic_load_explicit(&l->down, memory_order_relaxed) != 0;
+}
 // The time at which a wait of ms milliseconds, begun now, is over.
 uint64_t fari_deadline(struct far_link *l, uint32_t ms);
 void fari_bell(struct far_link *l);
@@ -256,7 +282,13 @@ void fari_answer_all(struct far_link *l);
 void fari_slots_init(struct far_link *l);
 // Finds an open socket. FARI_NO_SLOT if the handle is none.
 uint32_t fari_find(struct far_link *l, int handle);
-int fari_handle(const struct far_link *l, uint32_t slot);
+// A handle is the slot and the low bits of its generation, so that a stale one
+// is noticed.
+#define FARI_HANDLE_GEN_MASK 0x7fffu
+static inline int fari_handle(const struct far_link *l, uint32_t slot) {
+    uint32_t gen = l->socks[slot].gen & FARI_HANDLE_GEN_MASK;
+    return (int)(gen << 16 | slot);
+}
 // Finds and pins: the slot stays until fari_unpin(), whoever closes it.
 uint32_t fari_pin(struct far_link *l, int handle);
 void fari_unpin(struct far_link *l, uint32_t slot);
@@ -278,8 +310,15 @@ void fari_kick(struct far_link *l, uint32_t slot);
 void fari_age_kicks(struct far_link *l, uint32_t before);
 
 // --- state.c ---
-// Far's line as one copy: state bits, and whether an error waits. A line of
-// another generation is all zero.
+// Far's line if it belongs to the slot's present generation, else NULL.
+static inline const struct far_far_line *fari_far_says(const struct far_link *l,
+    uint32_t slot) {
+    const struct far_far_line *line = fari_far_line(l, slot);
+    FAR_INV(FAR_AT_NEAR_LOOK, line, sizeof *line);
+    return far_load(&line->gen) == l->socks[slot].gen ? line : NULL;
+}
+// Its state bits, and whether an error waits. A line of another generation is
+// all zero.
 uint32_t fari_state(const struct far_link *l, uint32_t slot);
 // The pending error (negative) without taking it, 0 if none.
 int fari_peek_error(const struct far_link *l, uint32_t slot);
@@ -289,8 +328,12 @@ int fari_take_error(struct far_link *l, uint32_t slot);
 // FAR_OK, or FAR_EBADMSG (far broke the rules: the link is down).
 int fari_refresh_tx(struct far_link *l, uint32_t slot);
 int fari_refresh_rx(struct far_link *l, uint32_t slot);
-uint8_t *fari_tx_ring(const struct far_link *l, uint32_t slot);
-uint8_t *fari_rx_ring(const struct far_link *l, uint32_t slot);
+static inline uint8_t *fari_tx_ring(const struct far_link *l, uint32_t slot) {
+    return fari_at_line(l, l->lay.tx_at) + (size_t)slot * l->lay.tx_ring;
+}
+static inline uint8_t *fari_rx_ring(const struct far_link *l, uint32_t slot) {
+    return fari_at_line(l, l->lay.rx_at) + (size_t)slot * l->lay.rx_ring;
+}
 // Under tx_lock: publishes tx_head, kicks if far waits for it.
 void fari_publish_tx(struct far_link *l, uint32_t slot, uint32_t old_head);
 // Under rx_lock: publishes rx_tail if that is due (or force), kicks.
@@ -305,14 +348,32 @@ bool fari_arm_rx(struct far_link *l, uint32_t slot, uint32_t seen);
 // nor asks needs no pin: close takes the socket's locks, so under one of them
 // an open socket stays open. FARI_PINNED in place of the handle: it is pinned.
 #define FARI_PINNED (-1)
-bool fari_is_open(struct far_link *l, uint32_t slot, int sock);
+static inline bool fari_is_open(struct far_link *l, uint32_t slot, int sock) {
+    uint32_t use = l->socks[slot].use;
+    return sock == FARI_PINNED || ((use == FARI_OPEN || use == FARI_MOVING) &&
+                                      fari_handle(l, slot) == sock);
+}
+// Under the lock of fari_lock_ring(): what that gives for a socket that is not
+// simply open.
+int fari_when_moved(struct far_link *l, uint32_t slot, int sock,
+    _Atomic uint32_t *lock);
 // Locks one of a socket's two for a call that touches its rings, when far is
 // not just taking them over. FAR_OK, or what the call gives: also then the lock
 // is held.
-int fari_lock_ring(struct far_link *l, uint32_t slot, int sock,
-    _Atomic uint32_t *lock);
+static inline int fari_lock_ring(struct far_link *l, uint32_t slot, int sock,
+    _Atomic uint32_t *lock) {
+    fari_lock(l, lock);
+    if (l->socks[slot].use != FARI_OPEN) {
+        return fari_when_moved(l, slot, sock, lock);
+    }
+    return fari_is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
+}
 // Under tx_lock: a third of the ring is free.
-bool fari_has_room(const struct far_link *l, uint32_t slot);
+static inline bool fari_has_room(const struct far_link *l, uint32_t slot) {
+    const struct fari_sock *s = &l->socks[slot];
+    uint32_t size = l->lay.tx_ring;
+    return size - (s->tx_head - s->tx_tail) >= size / 3u;
+}
 // Sleeps on a pinned socket until something about it changed. The deadline's
 // error is already the call's: FAR_EAGAIN or FAR_ETIMEDOUT, FAR_EINTR.
 int fari_sleep(struct far_link *l, uint32_t waiter, uint64_t deadline_ns,
@@ -422,11 +483,12 @@ uint32_t fari_urg_unread(struct far_link *l, uint32_t slot, uint32_t n);
 // connects), or the error that send gives. It is taken only if tell: a call
 // that has sent a part leaves it for the next.
 int fari_may_send(struct far_link *l, uint32_t slot, bool tell);
-// Streams check the handle and pin by themselves; slot is what it named.
-int32_t fari_stream_send(struct far_link *l, uint32_t slot, int sock,
+// Streams check the handle and pin by themselves; its slot is one of the
+// link's.
+int32_t fari_stream_send(struct far_link *l, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags,
     uint64_t deadline_ns);
-int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock,
+int32_t fari_stream_recv(struct far_link *l, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags,
     struct fari_got *got, uint64_t deadline_ns);
 // Datagrams: the caller has pinned.

@@ -53,7 +53,8 @@ static uint32_t dgram_bits(struct far_link *l, uint32_t slot, uint32_t state) {
 
 static uint32_t bits_of(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
-    uint32_t state = fari_state(l, slot);
+    const struct far_far_line *line = fari_far_says(l, slot);
+    uint32_t state = line ? far_load(&line->state) : 0;
     uint32_t bits = s->type == FAR_SOCK_STREAM ? stream_bits(l, slot, state)
                                                : dgram_bits(l, slot, state);
     bits |= (state & FAR_ST_PRI) || s->urg_state == FARI_URG_VALID ? FAR_POLLPRI
@@ -74,8 +75,20 @@ static uint32_t bits_of(struct far_link *l, uint32_t slot) {
     return bits;
 }
 
+// Whether fari_refresh_rx() would find anything, without the lock: who moves
+// these words meanwhile has looked itself.
+static bool has_news(const struct far_link *l, uint32_t slot) {
+    const struct fari_sock *s = &l->socks[slot];
+    const struct far_far_line *line = fari_far_says(l, slot);
+    return line && (far_load(&line->rx_head) != s->rx_head ||
+                       far_load(&line->urg) != s->urg_word);
+}
+
 static void look_rx(struct far_link *l, uint32_t slot, int sock, bool arm) {
     struct fari_sock *s = &l->socks[slot];
+    if (!arm && !has_news(l, slot)) {
+        return;
+    }
     fari_lock(l, &s->rx_lock);
     if (fari_is_open(l, slot, sock)) {
         fari_refresh_rx(l, slot);

@@ -31,10 +31,9 @@ static void wait_moved(struct far_link *l, uint32_t slot) {
     fari_wait_end(l, w);
 }
 
-int fari_lock_ring(struct far_link *l, uint32_t slot, int sock,
+int fari_when_moved(struct far_link *l, uint32_t slot, int sock,
     _Atomic uint32_t *lock) {
     struct fari_sock *s = &l->socks[slot];
-    fari_lock(l, lock);
     while (s->use == FARI_MOVING && !fari_is_down(l)) {
         fari_unlock(l, lock);
         wait_moved(l, slot);

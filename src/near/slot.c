@@ -6,21 +6,12 @@
 // are in use.
 #define FARI_SLOT_WAIT_MS 1000u
 
-// A handle is the slot and the low bits of its generation, so that a stale one
-// is noticed.
-#define HANDLE_GEN_MASK 0x7fffu
-
 void fari_slots_init(struct far_link *l) {
     for (uint32_t i = 0; i < l->lay.sockets; i++) {
         l->socks[i].next_free = i + 1u < l->lay.sockets ? i + 1u : FARI_NO_SLOT;
         l->socks[i].kick_pos = l->lay.index_base;
     }
     l->free_slot = 0;
-}
-
-int fari_handle(const struct far_link *l, uint32_t slot) {
-    uint32_t gen = l->socks[slot].gen & HANDLE_GEN_MASK;
-    return (int)(gen << 16 | slot);
 }
 
 uint32_t fari_find(struct far_link *l, int handle) {
@@ -32,10 +23,6 @@ uint32_t fari_find(struct far_link *l, int handle) {
         atomic_load_explicit(&l->socks[slot].use, memory_order_acquire);
     bool open = use == FARI_OPEN || use == FARI_MOVING;
     return open && fari_handle(l, slot) == handle ? slot : FARI_NO_SLOT;
-}
-
-bool fari_is_open(struct far_link *l, uint32_t slot, int sock) {
-    return sock == FARI_PINNED || fari_find(l, sock) == slot;
 }
 
 // Near is through with it, far perhaps not yet.

@@ -2,21 +2,13 @@
 // SPDX-License-Identifier: MIT
 #include "near/near.h"
 
-// Far's line if it belongs to the slot's present generation, else NULL.
-static const struct far_far_line *current(const struct far_link *l,
-    uint32_t slot) {
-    const struct far_far_line *line = fari_far_line(l, slot);
-    FAR_INV(FAR_AT_NEAR_LOOK, line, sizeof *line);
-    return far_load(&line->gen) == l->socks[slot].gen ? line : NULL;
-}
-
 uint32_t fari_state(const struct far_link *l, uint32_t slot) {
-    const struct far_far_line *line = current(l, slot);
+    const struct far_far_line *line = fari_far_says(l, slot);
     return line ? far_load(&line->state) : 0;
 }
 
 int fari_peek_error(const struct far_link *l, uint32_t slot) {
-    const struct far_far_line *line = current(l, slot);
+    const struct far_far_line *line = fari_far_says(l, slot);
     uint32_t err = line ? far_load(&line->err) : 0;
     if (err >> 16 == l->socks[slot].err_seen) {
         return FAR_OK;
@@ -30,7 +22,7 @@ int fari_take_error(struct far_link *l, uint32_t slot) {
     }
     // One call gets it, however many look.
     fari_lock(l, &l->lock);
-    const struct far_far_line *line = current(l, slot);
+    const struct far_far_line *line = fari_far_says(l, slot);
     uint32_t err = line ? far_load(&line->err) : 0;
     bool mine = err >> 16 != l->socks[slot].err_seen;
     l->socks[slot].err_seen = err >> 16;
@@ -38,19 +30,9 @@ int fari_take_error(struct far_link *l, uint32_t slot) {
     return mine ? -(int)(err & 0xffffu) : FAR_OK;
 }
 
-uint8_t *fari_tx_ring(const struct far_link *l, uint32_t slot) {
-    return l->region + (size_t)l->lay.tx_at * FAR_LINE +
-           (size_t)slot * l->lay.tx_ring;
-}
-
-uint8_t *fari_rx_ring(const struct far_link *l, uint32_t slot) {
-    return l->region + (size_t)l->lay.rx_at * FAR_LINE +
-           (size_t)slot * l->lay.rx_ring;
-}
-
 int fari_refresh_tx(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
-    const struct far_far_line *line = current(l, slot);
+    const struct far_far_line *line = fari_far_says(l, slot);
     if (!line) {
         return FAR_OK;
     }
@@ -67,7 +49,7 @@ int fari_refresh_tx(struct far_link *l, uint32_t slot) {
 
 int fari_refresh_rx(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
-    const struct far_far_line *line = current(l, slot);
+    const struct far_far_line *line = fari_far_says(l, slot);
     if (!line) {
         return FAR_OK;
     }
@@ -96,7 +78,7 @@ void fari_publish_tx(struct far_link *l, uint32_t slot, uint32_t old_head) {
     FAR_CLEAN(FAR_AT_TX_HEAD, mine, sizeof *mine);
     // Pairs with far's barrier between its tx_wake and its look at tx_head.
     FAR_SYNC(FAR_AT_TX_HEAD_WAKE);
-    const struct far_far_line *theirs = current(l, slot);
+    const struct far_far_line *theirs = fari_far_says(l, slot);
     if (theirs &&
         far_crossed(far_load(&theirs->tx_wake), old_head, s->tx_head)) {
         fari_kick(l, slot);
@@ -119,19 +101,13 @@ void fari_publish_rx(struct far_link *l, uint32_t slot, bool force) {
     FAR_CLEAN(FAR_AT_RX_TAIL, mine, sizeof *mine);
     FAR_SYNC(FAR_AT_RX_TAIL_WAKE);
     s->rx_pub = s->rx_tail;
-    const struct far_far_line *theirs = current(l, slot);
+    const struct far_far_line *theirs = fari_far_says(l, slot);
     bool tell = theirs && far_crossed(far_load(&theirs->rx_wake), s->rx_checked,
                               s->rx_tail);
     s->rx_checked = s->rx_tail;
     if (tell) {
         fari_kick(l, slot);
     }
-}
-
-bool fari_has_room(const struct far_link *l, uint32_t slot) {
-    const struct fari_sock *s = &l->socks[slot];
-    uint32_t size = l->lay.tx_ring;
-    return size - (s->tx_head - s->tx_tail) >= size / 3u;
 }
 
 bool fari_arm_tx(struct far_link *l, uint32_t slot) {

@@ -6,22 +6,8 @@
 // near copies the next.
 #define FARI_PART 16384u
 
-int fari_may_send(struct far_link *l, uint32_t slot, bool tell) {
-    struct fari_sock *s = &l->socks[slot];
-    uint32_t state = fari_state(l, slot);
-    if (fari_is_down(l)) {
-        fari_lock(l, &l->lock);
-        int err = s->flags & FARI_DOWN_TOLD ? FAR_EPIPE : FAR_ECONNRESET;
-        fari_mark(s, tell ? FARI_DOWN_TOLD : 0);
-        fari_unlock(l, &l->lock);
-        return err;
-    }
-    if (fari_peek_error(l, slot) != FAR_OK) {
-        int err = tell ? fari_take_error(l, slot) : fari_peek_error(l, slot);
-        if (err != FAR_OK) {
-            return err;
-        }
-    }
+// What the state alone says.
+static int by_state(const struct fari_sock *s, uint32_t state) {
     if (s->flags & FARI_SHUT_WR) {
         return FAR_EPIPE;
     }
@@ -35,6 +21,33 @@ int fari_may_send(struct far_link *l, uint32_t slot, bool tell) {
         return FAR_EPIPE;
     }
     return FAR_OK;
+}
+
+// Far is down, or has told an error.
+FARI_APART static int by_error(struct far_link *l, uint32_t slot, bool tell,
+    uint32_t state) {
+    struct fari_sock *s = &l->socks[slot];
+    if (fari_is_down(l)) {
+        fari_lock(l, &l->lock);
+        int err = s->flags & FARI_DOWN_TOLD ? FAR_EPIPE : FAR_ECONNRESET;
+        fari_mark(s, tell ? FARI_DOWN_TOLD : 0);
+        fari_unlock(l, &l->lock);
+        return err;
+    }
+    int err = tell ? fari_take_error(l, slot) : fari_peek_error(l, slot);
+    return err != FAR_OK ? err : by_state(s, state);
+}
+
+int fari_may_send(struct far_link *l, uint32_t slot, bool tell) {
+    const struct fari_sock *s = &l->socks[slot];
+    const struct far_far_line *line = fari_far_says(l, slot);
+    uint32_t state = line ? far_load(&line->state) : 0;
+    // The error after the state.
+    if (fari_is_down(l) ||
+        (line && far_load(&line->err) >> 16 != s->err_seen)) {
+        return by_error(l, slot, tell, state);
+    }
+    return by_state(s, state);
 }
 
 // What a call still has to send.
@@ -94,7 +107,8 @@ static int32_t put(struct far_link *l, uint32_t slot, struct rest *r) {
 
 // Under tx_lock: as put(), and says that the last byte is urgent. That goes in
 // one publication, so that far never sees the byte without its mark.
-static int32_t put_urgent(struct far_link *l, uint32_t slot, struct rest *r) {
+FARI_APART static int32_t put_urgent(struct far_link *l, uint32_t slot,
+    struct rest *r) {
     struct fari_sock *s = &l->socks[slot];
     struct far_near_line *line = fari_near_line(l, slot);
     uint32_t old = s->tx_head;
@@ -175,7 +189,23 @@ static int send_rest(struct far_link *l, uint32_t slot, struct rest *r,
     return err;
 }
 
-int32_t fari_stream_send(struct far_link *l, uint32_t slot, int sock,
+// try_send() has taken what it could: waits for the rest, and flushes.
+FARI_APART static int32_t send_on(struct far_link *l, int sock, struct rest *r,
+    uint64_t deadline_ns) {
+    uint32_t slot = far_slot(sock);
+    int err = FAR_EBADF;
+    if (fari_pin(l, sock) == slot) {
+        bool rest = r->waits && r->done < r->len;
+        err = rest ? send_rest(l, slot, r, deadline_ns) : FAR_OK;
+        if (r->urgent && r->done > 0) {
+            flush_urgent(l, slot);
+        }
+        fari_unpin(l, slot);
+    }
+    return r->done > 0 ? (int32_t)r->done : err;
+}
+
+int32_t fari_stream_send(struct far_link *l, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags,
     uint64_t deadline_ns) {
     bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
@@ -186,20 +216,9 @@ int32_t fari_stream_send(struct far_link *l, uint32_t slot, int sock,
         .urgent = (flags & FAR_MSG_OOB) != 0,
         .waits = wait,
     };
-    int32_t n = try_send(l, slot, sock, &r, false);
+    int32_t n = try_send(l, far_slot(sock), sock, &r, false);
     bool rest = wait && r.done < r.len && (n >= 0 || n == FAR_EAGAIN);
-    if (!rest && (!r.urgent || n <= 0)) {
-        return n;
-    }
-    int err = FAR_EBADF;
-    if (fari_pin(l, sock) == slot) {
-        err = rest ? send_rest(l, slot, &r, deadline_ns) : FAR_OK;
-        if (r.urgent && r.done > 0) {
-            flush_urgent(l, slot);
-        }
-        fari_unpin(l, slot);
-    }
-    return r.done > 0 ? (int32_t)r.done : err;
+    return rest || (r.urgent && n > 0) ? send_on(l, sock, &r, deadline_ns) : n;
 }
 
 struct want {
@@ -220,7 +239,8 @@ static uint32_t offset_of(const struct want *q) {
 
 // Under rx_lock, where a mark is. Linux stops there if it has anything, else it
 // goes on behind the urgent byte.
-static void meet_mark(struct far_link *l, uint32_t slot, struct want *q) {
+FARI_APART static void meet_mark(struct far_link *l, uint32_t slot,
+    struct want *q) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t at = s->rx_tail + offset_of(q);
     q->stop = q->done > 0;
@@ -314,8 +334,9 @@ static size_t enough(const struct far_link *l, uint32_t slot, size_t len,
     return low < len ? low : len;
 }
 
-static int32_t recv_wait(struct far_link *l, uint32_t slot, int sock,
+FARI_APART static int32_t recv_wait(struct far_link *l, int sock,
     struct want *q, uint32_t flags, uint64_t deadline_ns) {
+    uint32_t slot = far_slot(sock);
     if (fari_pin(l, sock) != slot) {
         return FAR_EBADF;
     }
@@ -348,9 +369,10 @@ static int32_t recv_wait(struct far_link *l, uint32_t slot, int sock,
     return q->done > 0 ? (int32_t)q->done : n;
 }
 
-int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock,
+int32_t fari_stream_recv(struct far_link *l, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags,
     struct fari_got *got, uint64_t deadline_ns) {
+    uint32_t slot = far_slot(sock);
     *got = (struct fari_got){0};
     if (flags & FAR_MSG_OOB) {
         return fari_urg_recv(l, slot, sock, iov, count, flags, &got->flags);
@@ -364,14 +386,14 @@ int32_t fari_stream_recv(struct far_link *l, uint32_t slot, int sock,
     };
     bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
     if (wait && enough(l, slot, q.len, flags) > 1) {
-        return recv_wait(l, slot, sock, &q, flags, deadline_ns);
+        return recv_wait(l, sock, &q, flags, deadline_ns);
     }
     int32_t n = try_recv(l, slot, sock, &q, false);
     if (n != FAR_EAGAIN) {
         return n;
     }
     if (wait) {
-        return recv_wait(l, slot, sock, &q, flags, deadline_ns);
+        return recv_wait(l, sock, &q, flags, deadline_ns);
     }
     // Who polls by hand finds out about far's death here.
     fari_glance(l);

@@ -27,8 +27,12 @@ struct fari_epochs fari_now_epochs(const struct far_link *l, uint32_t slot) {
 static struct fari_verdict *verdict_of(struct far_link *l, uint32_t slot,
     const struct far_addr *addr) {
     uint32_t h = slot * 2654435761u;
-    for (unsigned i = 0; addr && i < sizeof addr->ip; i++) {
-        h = (h ^ addr->ip[i]) * 16777619u;
+    uint32_t ip[sizeof addr->ip / sizeof h] = {0};
+    if (addr) {
+        memcpy(ip, addr->ip, sizeof ip);
+    }
+    for (unsigned i = 0; addr && i < sizeof ip / sizeof *ip; i++) {
+        h = (h ^ ip[i] ^ ip[i] >> 15) * 16777619u;
     }
     h ^= addr ? addr->port * 40503u : 0;
     return &l->verdicts[(h ^ h >> 15) % FARI_VERDICTS];

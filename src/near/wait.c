@@ -352,9 +352,9 @@ static int take_step(struct far_link *l, const struct sleeper *s) {
 
 // Who leads, or is about to sleep, must not do anything else meanwhile.
 static int step(struct far_link *l, const struct sleeper *s) {
-    fari_hold(l, true);
+    fari_hold(l);
     int err = take_step(l, s);
-    fari_hold(l, false);
+    fari_unhold(l);
     return err;
 }
 

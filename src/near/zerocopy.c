@@ -131,8 +131,8 @@ int32_t far_recv_peek(struct far_link *l, int sock, const void **p, size_t want,
     struct fari_got none;
     struct far_iov iov = {&first, 1};
     // Waiting, the end and errors are those of a receive that takes nothing.
-    int32_t n = want ? fari_stream_recv(l, slot, sock, &iov, 1, FAR_MSG_PEEK,
-                           &none, deadline_ns)
+    int32_t n = want ? fari_stream_recv(l, sock, &iov, 1, FAR_MSG_PEEK, &none,
+                           deadline_ns)
                      : FAR_EINVAL;
     if (n > 0) {
         struct fari_sock *s = &l->socks[slot];
