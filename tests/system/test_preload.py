@@ -31,9 +31,13 @@ DATA = bytes(i * 7 % 251 for i in range(1 << 16)) * 48  # 3 MiB
 DIGEST = hashlib.sha256(DATA).hexdigest()
 
 
-def needs(*programs):
+def not_sanitized(why):
     if SANITIZED:
-        skip("not every program bears a sanitizer's run time: curl hangs natively")
+        skip(why)
+
+
+def needs(*programs):
+    not_sanitized("not every program bears a sanitizer's run time: curl hangs natively")
     for name in programs:
         if not shutil.which(name):
             skip(f"no {name} here")
@@ -300,8 +304,7 @@ int ppoll(struct pollfd *p, nfds_t n, const struct timespec *t, const sigset_t *
 @test
 def late_signals():
     """A signal that comes just before the sleep ends it."""
-    if SANITIZED:
-        skip("a sanitizer's run time holds signals back in its own calls")
+    not_sanitized("it loads a library of its own")
     with Far() as far:
         source = far.dir / "late.c"
         source.write_text(LATE_SIGNAL)
@@ -347,6 +350,7 @@ def broken_pipe():
 def bad_pointers():
     """Bad pointers, descriptors and lengths give what they give natively, and
     the program's own faults are its own."""
+    not_sanitized("UBSan sees what it does on purpose")
     with Far() as far:
         want = far.native(unsanitized("faults")).end()
         got = far.near(*RUN, unsanitized("faults")).end()
@@ -593,6 +597,7 @@ def forking_server():
 @test
 def little_memory():
     """A child with little address space has a link all the same."""
+    not_sanitized("ASan's own memory does not fit")
     both(
         """
         import os, resource, socket
@@ -817,6 +822,7 @@ def counted():
 @test
 def refused():
     """What cannot work is said in one line."""
+    not_sanitized("it is about the tool")
     with Far() as far:
         gone = far.near(FARSOCK, "run", "--link", far.dir / "none", "--", "true")
         gone.end(status=125)
@@ -835,6 +841,7 @@ def refused():
 @test
 def own_daemon():
     """Without a link named or there, a farsockd runs for as long as the program."""
+    not_sanitized("it is about the tool")
     if os.path.exists("/run/farsock/link"):
         skip("a farsockd answers at the default path")
     with Far() as far:
