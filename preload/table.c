@@ -16,7 +16,13 @@ struct psock *_Atomic fari_fds[FD_MAX];
 _Atomic int fari_fds_top;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+// Those that are free, the longest first. So many rest: a thread that has just
+// looked one up may still use it when another one's fork or close has freed it,
+// and shall not meet another socket in it.
+#define RESTING 1024u
 static struct psock *free_socks;
+static struct psock **free_end = &free_socks;
+static uint32_t free_count;
 static _Atomic int guards[GUARDS_MAX]; // descriptor + 1
 static _Atomic int guards_top;
 
@@ -34,14 +40,21 @@ void psock_in_slot(struct psock *s) {
     atomic_store(&s->link->by_slot[far_slot(s->handle)], s);
 }
 
-struct psock *psock_new(struct plink *link, int handle, int family, int type,
-    int proto) {
+static struct psock *take_free(void) {
+    struct psock *s = NULL;
     table_lock();
-    struct psock *s = free_socks;
-    if (s) {
+    if (free_count > RESTING) {
+        s = free_socks;
         free_socks = s->next_free;
+        free_count--;
     }
     table_unlock();
+    return s;
+}
+
+struct psock *psock_new(struct plink *link, int handle, int family, int type,
+    int proto) {
+    struct psock *s = take_free();
     if (!s) {
         s = calloc(1, sizeof *s);
         if (!s) {
@@ -75,8 +88,10 @@ static void psock_free(struct psock *s, bool linger) {
     }
     table_lock();
     s->kind = PSOCK_FREE;
-    s->next_free = free_socks;
-    free_socks = s;
+    s->next_free = NULL;
+    *free_end = s;
+    free_end = &s->next_free;
+    free_count++;
     table_unlock();
 }
 
