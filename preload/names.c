@@ -50,12 +50,31 @@ static int make_list(const struct far_gai_entry *e, uint32_t count,
     return *out ? 0 : EAI_NONAME;
 }
 
+// Too large for the stack of a thread: some have 16 KiB, and glibc's own needs
+// less.
 struct question {
     const char *host, *service;
     struct far_req_getaddrinfo hints;
     struct far_gai_entry entries[ENTRIES];
     struct far_gai_result result;
 };
+
+// Has no hints yet. NULL: no memory.
+static struct question *new_question(const char *host, const char *service) {
+    struct question *q = malloc(sizeof *q);
+    if (q) {
+        q->host = host;
+        q->service = service;
+        q->hints = (struct far_req_getaddrinfo){0};
+    }
+    return q;
+}
+
+static void end_question(struct question *q) {
+    int saved = errno; // the answer may be there
+    free(q);
+    errno = saved;
+}
 
 // 0 or an EAI_..., with errno for EAI_SYSTEM.
 static int ask(struct question *q) {
@@ -76,29 +95,34 @@ static int ask(struct question *q) {
     }
 }
 
-EXPORT int getaddrinfo(const char *restrict host, const char *restrict service,
-    const struct addrinfo *restrict hints, struct addrinfo **restrict out) {
-    struct addrinfo none = {.ai_flags = AI_V4MAPPED | AI_ADDRCONFIG};
-    const struct addrinfo *h = hints ? hints : &none;
-    struct question q = {
-        .host = host,
-        .service = service,
-        .hints =
-            {
-                .family = h->ai_family,
-                .type = h->ai_socktype,
-                .proto = h->ai_protocol,
-                .flags = (uint32_t)(h->ai_flags & ~IDN_FLAGS),
-            },
-    };
+static int list_of(struct question *q, int flags, struct addrinfo **out) {
     int saved = errno;
-    int err = ask(&q);
+    int err = ask(q);
     if (err) {
         return err;
     }
     errno = saved;
-    uint32_t n = q.result.count < ENTRIES ? q.result.count : ENTRIES;
-    return make_list(q.entries, n, q.result.canon, h->ai_flags, out);
+    uint32_t n = q->result.count < ENTRIES ? q->result.count : ENTRIES;
+    return make_list(q->entries, n, q->result.canon, flags, out);
+}
+
+EXPORT int getaddrinfo(const char *restrict host, const char *restrict service,
+    const struct addrinfo *restrict hints, struct addrinfo **restrict out) {
+    struct addrinfo none = {.ai_flags = AI_V4MAPPED | AI_ADDRCONFIG};
+    const struct addrinfo *h = hints ? hints : &none;
+    struct question *q = new_question(host, service);
+    if (!q) {
+        return EAI_MEMORY;
+    }
+    q->hints = (struct far_req_getaddrinfo){
+        .family = h->ai_family,
+        .type = h->ai_socktype,
+        .proto = h->ai_protocol,
+        .flags = (uint32_t)(h->ai_flags & ~IDN_FLAGS),
+    };
+    int err = list_of(q, h->ai_flags, out);
+    end_question(q);
+    return err;
 }
 
 // --- getnameinfo ---
@@ -216,27 +240,10 @@ static int to_h_errno(int eai) {
     }
 }
 
-EXPORT int gethostbyname2_r(const char *restrict name, int family,
-    struct hostent *restrict h, char *restrict buf, size_t len,
-    struct hostent **restrict out, int *restrict err) {
-    struct question q = {
-        .host = name,
-        .hints =
-            {
-                .family = family,
-                .type = SOCK_STREAM,
-                .flags = AI_CANONNAME,
-            },
-    };
-    *out = NULL;
-    int eai = ask(&q);
-    if (eai) {
-        *err = to_h_errno(eai);
-        return eai == EAI_SYSTEM ? errno : eai == EAI_AGAIN ? EAGAIN : 0;
-    }
-    struct room r = {buf, len};
+static int give_host(const struct question *q, int family, struct hostent *h,
+    struct room r, struct hostent **out, int *err) {
     h->h_addrtype = family;
-    if (!fill_host(h, &q, &r)) {
+    if (!fill_host(h, q, &r)) {
         *err = NETDB_INTERNAL;
         errno = ERANGE;
         return ERANGE;
@@ -245,10 +252,53 @@ EXPORT int gethostbyname2_r(const char *restrict name, int family,
     return 0;
 }
 
+static int host_of(struct question *q, struct hostent *h, struct room r,
+    struct hostent **out, int *err) {
+    int eai = ask(q);
+    if (eai) {
+        *err = to_h_errno(eai);
+        return eai == EAI_SYSTEM ? errno : eai == EAI_AGAIN ? EAGAIN : 0;
+    }
+    return give_host(q, q->hints.family, h, r, out, err);
+}
+
+EXPORT int gethostbyname2_r(const char *restrict name, int family,
+    struct hostent *restrict h, char *restrict buf, size_t len,
+    struct hostent **restrict out, int *restrict err) {
+    struct question *q = new_question(name, NULL);
+    *out = NULL;
+    if (!q) {
+        *err = NETDB_INTERNAL;
+        return ENOMEM;
+    }
+    q->hints.family = family;
+    q->hints.type = SOCK_STREAM;
+    q->hints.flags = AI_CANONNAME;
+    int r = host_of(q, h, (struct room){buf, len}, out, err);
+    end_question(q);
+    return r;
+}
+
 EXPORT int gethostbyname_r(const char *restrict name,
     struct hostent *restrict h, char *restrict buf, size_t len,
     struct hostent **restrict out, int *restrict err) {
     return gethostbyname2_r(name, AF_INET, h, buf, len, out, err);
+}
+
+static int name_of(struct question *q, struct plink *l,
+    const struct far_addr *a, struct hostent *h, struct room r,
+    struct hostent **out, int *err) {
+    int sys = 0;
+    call_begin(true);
+    int eai = far_getnameinfo(l->near, a, FAR_NI_NAMEREQD, q->result.canon,
+        sizeof q->result.canon, NULL, 0, &sys, FAR_FOREVER);
+    if (eai) {
+        *err = to_h_errno(eai);
+        return 0;
+    }
+    q->result.count = 1;
+    q->entries[0].addr = *a;
+    return give_host(q, a->family, h, r, out, err);
 }
 
 EXPORT int gethostbyaddr_r(const void *restrict addr, socklen_t addr_len,
@@ -263,30 +313,19 @@ EXPORT int gethostbyaddr_r(const void *restrict addr, socklen_t addr_len,
         return l ? EINVAL : ENETDOWN;
     }
     memcpy(a.ip, addr, size);
-    // What fill_host() needs: one entry and a name.
-    struct question q = {.host = "", .result = {.count = 1}};
-    q.entries[0].addr = a;
-    int sys = 0;
-    call_begin(true);
-    int eai = far_getnameinfo(l->near, &a, FAR_NI_NAMEREQD, q.result.canon,
-        sizeof q.result.canon, NULL, 0, &sys, FAR_FOREVER);
-    if (eai) {
-        *err = to_h_errno(eai);
-        return 0;
-    }
-    struct room r = {buf, len};
-    h->h_addrtype = family;
-    if (!fill_host(h, &q, &r)) {
+    struct question *q = new_question("", NULL);
+    if (!q) {
         *err = NETDB_INTERNAL;
-        errno = ERANGE;
-        return ERANGE;
+        return ENOMEM;
     }
-    *out = h;
-    return 0;
+    int r = name_of(q, l, &a, h, (struct room){buf, len}, out, err);
+    end_question(q);
+    return r;
 }
 
-static _Thread_local char answer[8192];
-static _Thread_local struct hostent answer_head;
+// As glibc's, all threads': of a thread's own it would take from its stack.
+static char answer[8192];
+static struct hostent answer_head;
 
 EXPORT struct hostent *gethostbyname2(const char *name, int family) {
     struct hostent *h = NULL;

@@ -50,7 +50,8 @@ static void run_handler(const struct sigaction *a, int sig, siginfo_t *info,
 
 // --- Handlers that wait until the thread holds nothing ---
 
-#define LATE_MAX 4u // that come at once, before the first blocks the others
+#define LATE_MAX 4u  // that come at once, before the first blocks the others
+#define PLACES   64u // of all threads
 
 struct late {
     int sig;
@@ -63,10 +64,27 @@ struct late {
 _Thread_local struct far_held fari_held
     __attribute__((tls_model("initial-exec")));
 
+// Not in the thread: what is a thread's own comes out of its stack, and that
+// may have 16 KiB.
+static struct place {
+    _Atomic bool used;
+    struct late late;
+} places[PLACES];
+
 static _Thread_local struct {
     sigset_t mask; // the program's
-    struct late late[LATE_MAX];
+    struct place *late[LATE_MAX];
 } waiting __attribute__((tls_model("initial-exec")));
+
+static struct place *take_place(void) {
+    for (size_t i = 0; i < PLACES; i++) {
+        if (!atomic_load(&places[i].used) &&
+            !atomic_exchange(&places[i].used, true)) {
+            return &places[i];
+        }
+    }
+    return NULL;
+}
 
 // Those that cannot wait: the instruction that they are about would run again,
 // or abort() would not.
@@ -102,15 +120,20 @@ static bool put_off(const struct sigaction *a, int sig, const siginfo_t *info,
     if (fari_held.depth == 0 || is_urgent(sig, info)) {
         return false;
     }
-    uint32_t i = atomic_fetch_add(&fari_held.late, 1u);
+    struct place *p = take_place();
+    uint32_t i = p ? atomic_fetch_add(&fari_held.late, 1u) : LATE_MAX;
     if (i >= LATE_MAX) {
-        atomic_fetch_sub(&fari_held.late, 1u);
+        if (p) {
+            atomic_fetch_sub(&fari_held.late, 1u);
+            atomic_store(&p->used, false);
+        }
         return false;
     }
-    waiting.late[i].sig = sig;
-    waiting.late[i].action = *a;
-    waiting.late[i].info = *info;
-    waiting.late[i].context = *context;
+    p->late.sig = sig;
+    p->late.action = *a;
+    p->late.info = *info;
+    p->late.context = *context;
+    waiting.late[i] = p;
     // Of handlers on top of each other the one below comes last, and has the
     // mask of what they interrupted.
     waiting.mask = context->uc_sigmask;
@@ -130,24 +153,48 @@ static void run_late(struct late *l, sigset_t *mask) {
     *mask = l->context.uc_sigmask; // which it may have changed
 }
 
+// A copy of each, then all handlers in their order: one that leaves by
+// siglongjmp() leaves nothing behind.
+struct copy {
+    struct late late;
+    struct copy *next;
+};
+
+// NOLINTNEXTLINE(misc-no-recursion): as deep as LATE_MAX
+static void copy_and_run(struct place *const *late, uint32_t n,
+    struct copy **first, struct copy **end, sigset_t *mask) {
+    if (n > 0) {
+        struct copy own = {.late = late[0]->late};
+        atomic_store(&late[0]->used, false);
+        *end = &own;
+        copy_and_run(late + 1, n - 1, first, &own.next, mask);
+        return;
+    }
+    for (struct copy *c = *first; c; c = c->next) {
+        run_late(&c->late, mask);
+    }
+}
+
 void hold_let_go(void) {
-    struct late batch[LATE_MAX];
+    struct place *batch[LATE_MAX];
+    struct copy *first = NULL;
     int saved = errno;
     uint32_t n = atomic_load(&fari_held.late);
     sigset_t mask = waiting.mask;
     memcpy(batch, waiting.late, n * sizeof *batch);
     atomic_store(&fari_held.late, 0u);
-    for (uint32_t i = 0; i < n; i++) {
-        run_late(&batch[i], &mask);
-    }
+    copy_and_run(batch, n, &first, &first, &mask);
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
     errno = saved;
 }
 
 void hold_forget(void) {
-    if (atomic_load(&fari_held.late) != 0) {
-        atomic_store(&fari_held.late, 0u);
+    if (atomic_exchange(&fari_held.late, 0u) != 0) {
         pthread_sigmask(SIG_SETMASK, &waiting.mask, NULL);
+    }
+    // Also of threads that the child has not.
+    for (size_t i = 0; i < PLACES; i++) {
+        atomic_store(&places[i].used, false);
     }
 }
 

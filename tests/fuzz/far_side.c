@@ -145,9 +145,17 @@ static void told(void *ctx, uint32_t slot) {
     }
 }
 
-static void hold(void *ctx, bool on) {
-    (void)ctx;
-    (void)on;
+// As if a handler waited for the end of each hold.
+static struct far_held now_held = {.late = 1};
+
+static struct far_held *held(void) {
+    return &now_held;
+}
+
+static void let_go(void) {
+    if (now_held.depth != 0) {
+        far_side_fail("something is held when all is let go");
+    }
 }
 
 // The caller's memory is not always there.
@@ -174,7 +182,8 @@ static struct far_port port_of(uint8_t how) {
         .unpark = how & 0x04 ? NULL : unpark,
         .moved = how & 0x08 ? moved : NULL,
         .told = how & 0x08 ? told : NULL,
-        .hold = how & 0x08 ? hold : NULL,
+        .held = how & 0x08 ? held : NULL,
+        .let_go = how & 0x08 ? let_go : NULL,
         .copy = how & 0x10 ? copy : NULL,
         .rescue_ms = how & 0x20 ? 1u : 0,
     };

@@ -390,6 +390,26 @@ def many_threads():
 
 
 @test
+def small_stack():
+    """A thread with the least stack that there may be: names, a connection."""
+    not_sanitized("a sanitizer's frames are larger")
+    with Far() as far:
+        listener = far.net.listener()
+
+        def serve():
+            for _ in range(2):
+                with listener.accept()[0] as peer:
+                    while data := peer.recv(1 << 16):
+                        peer.sendall(data)
+
+        serving = in_thread(serve)
+        port = listener.getsockname()[1]
+        check_equal(far.native(unsanitized("stack"), port).end(), ["4096"], "natively")
+        check_equal(far.near(*RUN, unsanitized("stack"), port).end(), ["4096"])
+        serving()
+
+
+@test
 def late_socket():
     """A socket that is added while a thread waits on the empty set wakes it."""
     both(
