@@ -92,6 +92,9 @@ __attribute__((noinline)) static ssize_t send_named(struct psock *s,
     const void *buf, size_t len, int flags, const struct sockaddr *to,
     socklen_t to_len) {
     struct far_addr addr;
+    if (to_len == 0 && s->type == SOCK_RAW && s->family == AF_INET) {
+        return send_to(s, buf, len, flags, NULL); // to whom it is connected
+    }
     return is_named(s, to, to_len, &addr) ? send_to(s, buf, len, flags, &addr)
                                           : -1;
 }
