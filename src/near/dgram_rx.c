@@ -290,7 +290,9 @@ static int32_t ask_take(struct far_link *l, uint32_t slot, struct taken *t,
         return r;
     }
     t->asked = peek && r >= 0;
-    t->real = (uint32_t)(r > 0 ? r : 0);
+    // Far's word for a length: none is longer.
+    uint32_t real = r > 0 ? (uint32_t)r : 0;
+    t->real = real < FAR_DGRAM_MAX ? real : FAR_DGRAM_MAX;
     return try_take(l, slot, t, false);
 }
 
