@@ -403,8 +403,11 @@ def a_datagram_under_way():
         sh = far.shell()
         wants(sh, UDP4, "0")
         send = f"sendto s hello {PEER} {PORT}"
-        wants(sh, send, "5")
-        check_equal(peer.recv(9), b"hello")
+        # Where caches are not coherent near trusts from the second one on: the
+        # first was sent before it had looked at the socket's line.
+        for _ in range(2):
+            wants(sh, send, "5")
+            check_equal(peer.recv(9), b"hello")
         until("farsockd sleeps", lambda: asleep(far.pid))
         far.write(policy("deny"))
         far.daemon.send_signal(signal.SIGSTOP)
