@@ -40,6 +40,7 @@ class Descriptors:
         s = self.any(0.0)
         new = self.new(False, s.family, s.kind)
         new.state, new.small, new.stamped, new.appends = "odd", s.small, s.stamped, s.appends
+        new.mixed = s.mixed
         self.add(f"dup {s.name} {new.name}")
         if self.chance(0.5):
             self.close(s if self.chance(0.5) else new)

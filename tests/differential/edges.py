@@ -76,6 +76,7 @@ class Edges:
         else:
             flags = self.r.choice((-1, -1, 0, CLOEXEC_TYPE, NONBLOCK_TYPE, 1))
             self.add(f"dup2 {s.name} {new.name} {flags}")
+            new.mixed = new.mixed or s.mixed or s.kind != new.kind
         if new.mate and new.mate is not new:
             new.mate.mate = None
         for t in {s, new}:

@@ -146,7 +146,8 @@ class Generator(Sockets, Options, Waits, Messages, Addresses, Descriptors, Edges
         n = self.length(min(self.room_at(t), most))
         if t and t.small and t.pending:
             self.drain(t)  # there may be room for one only
-        if self.chance(0.08) and most == MOST_PENDING:
+        # To a stream that took its number so much is more than buffers hold.
+        if self.chance(0.08) and most == MOST_PENDING and not s.mixed:
             n = self.r.choice((65507, 65508, 65527, 65528, 65535, 65536, 70000,
                                2**31 - 1, 2**31, 2**32 + 5))  # fmt: skip
             if t and (t.pending or t.small):

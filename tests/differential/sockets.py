@@ -15,6 +15,7 @@ class Sock:
         self.stamped = False  # SO_TIMESTAMP was set
         self.shut = False  # shutdown() was called
         self.appends = False  # O_APPEND: natively sendfile() refuses it
+        self.mixed = False  # dup2() may have made it of another kind
         self.queue = []  # of a listener: who connected
         self.at = None  # where it is bound
 
