@@ -20,9 +20,9 @@ _Thread_local struct signals_run fari_signals
 static struct sigaction actions[NSIG]; // as the program gave them
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+// SIG_DFL and SIG_IGN are none with SA_SIGINFO either.
 static bool is_handler(const struct sigaction *a) {
-    return (a->sa_flags & SA_SIGINFO) ||
-           (a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN);
+    return a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN;
 }
 
 // Those by which we learn that the program's memory is not there.

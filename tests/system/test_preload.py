@@ -302,6 +302,27 @@ int ppoll(struct pollfd *p, nfds_t n, const struct timespec *t, const sigset_t *
 
 
 @test
+def no_handler_with_siginfo():
+    """SIG_DFL and SIG_IGN are no handlers, whatever the flags say."""
+    both(
+        """
+        import ctypes, os, signal, struct
+        libc = ctypes.CDLL(None, use_errno=True)
+        def act(number, handler):
+            a = struct.pack("Q128xi4xQ", handler, 4, 0)  # SA_SIGINFO
+            assert libc.sigaction(number, a, None) == 0
+        for number in (signal.SIGTERM, signal.SIGSEGV, signal.SIGURG):
+            for handler in (signal.SIG_IGN, signal.SIG_DFL):
+                if (pid := os.fork()) == 0:
+                    act(number, handler)
+                    os.kill(os.getpid(), number)
+                    os._exit(7)
+                print(number, int(handler), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        """
+    )
+
+
+@test
 def late_signals():
     """A signal that comes just before the sleep ends it."""
     not_sanitized("it loads a library of its own")
