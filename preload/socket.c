@@ -241,13 +241,18 @@ static int name_of(struct psock *s, name_call *ask, struct sockaddr *sa,
     return err < 0 ? far_done(err) : addr_give(&a, sa, len);
 }
 
+// Another thread closed it, or put another there, since its name was asked for.
+static bool is_changed(int fd) {
+    return psock_at(fd) || is_carried(fd) || real()->fcntl(fd, F_GETFD) < 0;
+}
+
 // Of a token that is about to be closed, or was duplicated just now, by another
 // thread: there is no socket yet, or any more.
 static int kernels_name(int fd, int r, const struct sockaddr *sa) {
     sa_family_t family = AF_UNSPEC;
     if (r == 0 && fari_fds_top > 0 &&
         user_copy(&family, &sa->sa_family, sizeof family) == 0 &&
-        family == AF_UNIX && token_is(fd)) {
+        family == AF_UNIX && (token_is(fd) || is_changed(fd))) {
         errno = EBADF;
         return -1;
     }
