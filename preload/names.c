@@ -66,6 +66,7 @@ static struct question *new_question(const char *host, const char *service) {
         q->host = host;
         q->service = service;
         q->hints = (struct far_req_getaddrinfo){0};
+        q->result = (struct far_gai_result){0};
     }
     return q;
 }

@@ -168,6 +168,7 @@ static void copy_and_run(struct place *const *late, uint32_t n,
         atomic_store(&late[0]->used, false);
         *end = &own;
         copy_and_run(late + 1, n - 1, first, &own.next, mask);
+        *end = NULL;
         return;
     }
     for (struct copy *c = *first; c; c = c->next) {
@@ -181,7 +182,9 @@ void hold_let_go(void) {
     int saved = errno;
     uint32_t n = atomic_load(&fari_held.late);
     sigset_t mask = waiting.mask;
-    memcpy(batch, waiting.late, n * sizeof *batch);
+    for (uint32_t i = 0; i < n; i++) {
+        batch[i] = waiting.late[i];
+    }
     atomic_store(&fari_held.late, 0u);
     copy_and_run(batch, n, &first, &first, &mask);
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
