@@ -146,6 +146,7 @@ def main():
 # --- Namespaces ---
 
 _libc = ctypes.CDLL(None, use_errno=True)
+PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
@@ -237,6 +238,31 @@ def _end_children(show):
         if show:
             child.tell()
     _children.clear()
+
+
+def inherit_orphans():
+    """What children leave behind becomes ours, and ends with us."""
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_all_children():
+    """Whatever still runs: also what was left behind, or interrupted at its start."""
+    me = str(os.getpid())
+    for _ in range(100):
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if fields[1] == me and fields[0] != "Z":
+                found.append(int(stat.parent.name))
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
 
 
 class Child:
