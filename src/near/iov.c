@@ -116,7 +116,7 @@ int fari_gather(struct far_link *l, uint32_t slot, uint32_t pos,
     if (!copy(l, to, (const uint8_t *)iov->base + at, n)) {
         return FAR_EFAULT;
     }
-    FAR_CLEAN(FAR_AT_IOV_PUT, to, n);
+    FAR_CLEAN(FAR_AT_IOV_ALL_PUT, to, n);
     return FAR_OK;
 }
 
@@ -143,7 +143,7 @@ int fari_scatter(struct far_link *l, uint32_t slot, uint32_t pos,
         return scatter(l, slot, pos, iov, at, n);
     }
     const uint8_t *from = fari_rx_ring(l, slot) + (pos & (size - 1u));
-    FAR_INV(FAR_AT_IOV_GET, from, n);
+    FAR_INV(FAR_AT_IOV_ALL_GET, from, n);
     return copy(l, (uint8_t *)iov->base + at, from, n) ? FAR_OK : FAR_EFAULT;
 }
 
