@@ -131,6 +131,9 @@ void fari_wait_end(struct far_link *l, uint32_t waiter) {
     }
     fari_lock(l, &l->lock);
     l->waiters[waiter].kind = FARI_WAIT_NONE;
+    l->waiters[waiter].beside = NULL;
+    // Its place may be another's before the leader makes way.
+    l->claim = l->claim == waiter + 1u ? 0 : l->claim;
     while (l->waiters_top > 0 &&
            l->waiters[l->waiters_top - 1u].kind == FARI_WAIT_NONE) {
         l->waiters_top--;
