@@ -164,8 +164,13 @@ def crowded():
         skip("an emulator of caches has costs of its own")
     with Far() as far:
         run = [*RUN, unsanitized("crowd")]
-        few = [int(x) for x in far.near(*run, 10).end()]
-        many = [int(x) for x in far.near(*run, 4000).end()]
+
+        def least(count):
+            """Of three runs: others may have had the processor in one."""
+            runs = [map(int, far.near(*run, count).end()) for _ in range(3)]
+            return [min(costs) for costs in zip(*runs)]
+
+        few, many = least(10), least(4000)
         # Looking at each would be 250 and 200 us.
         check(many[0] < 20 * max(few[0], 500), few, many)
         check(many[1] < 6 * max(few[1], 5000), few, many)
