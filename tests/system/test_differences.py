@@ -148,6 +148,27 @@ def pending_before_the_path():
 
 
 @test
+def sum_of_what_is_cut():
+    """IP_CHECKSUM: a sum of a datagram that is cut, natively only."""
+    needs_preload()
+    script = """
+    import socket
+    s, p = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    s.bind(("127.0.0.1", 0))
+    s.setsockopt(socket.IPPROTO_IP, 23, 1)
+    for room in 6000, 3000:
+        p.sendto(b"x" * 1177, 0x8000, s.getsockname())
+        p.sendto(b"x" * 4000, s.getsockname())
+        data, items, flags, _ = s.recvmsg(room, 100)
+        print(len(data), len(items))
+    """
+    with Far() as far:
+        native = far.native(PYTHON, "-c", textwrap.dedent(script)).end()
+        check_equal(native, ["5177 0", "3000 1"])
+        check_equal(under_run(far, script), ["5177 0", "3000 0"])
+
+
+@test
 def error_queue_selected():
     """SO_SELECT_ERR_QUEUE: POLLPRI of the error queue, natively also of an error."""
     with Far() as far:
