@@ -116,7 +116,8 @@ static void ping(const struct far_addr *to, uint32_t count) {
         us[i] = (uint32_t)(now_us() - start);
     }
     qsort(us, count, sizeof *us, by_size);
-    printf("%u %u\n", us[count / 2], us[count - count / 100 - 1]);
+    printf("%u %u %u\n", us[count / 2], us[count - count / 100 - 1],
+        us[count - count / 1000 - 1]);
     free(us);
 }
 
