@@ -344,6 +344,10 @@ struct sock *sock_new(struct link *l, uint32_t slot,
     const struct far_rings *rings, int fd, uint32_t family, uint32_t type,
     uint32_t proto);
 
+static inline struct far_far_line *sock_line(const struct sock *s) {
+    return &s->link->far_lines[s->slot];
+}
+
 // Something may be to do: s gets a turn.
 void sock_wake(struct sock *s);
 

@@ -84,8 +84,7 @@ static void begin_life(struct fixed *f) {
     far_store(&f->far->version, FAR_WIRE_VERSION);
     far_store(&f->far->features, 0);
     far_store(&f->far->bell, f->spec.bell);
-    ctl->layout = f->layout;
-    FAR_CLEAN(FAR_AT_FIXED_LAYOUT, &ctl->layout, sizeof ctl->layout);
+    ctl->layout = f->layout; // reaches memory with the rest, before ready
     FAR_WMB(FAR_AT_FIXED_EPOCH);
     far_store(&f->far->epoch, f->epoch);
     publish(f, 0, 0);

@@ -110,11 +110,7 @@ static void near_reset(void) {
     t.near_mem = far_map(t.memfd, BYTES, BYTES / 2, true);
 }
 
-// True once the link is up; as long as some seconds are not over.
-static bool near_up(void) {
-    near_reset();
-    free(t.link_mem);
-    t.link = NULL;
+static void near_begin(void) {
     t.join = (struct far_join){
         .region = t.near_mem,
         .region_bytes = BYTES,
@@ -122,9 +118,29 @@ static bool near_up(void) {
         .port = &port,
     };
     far_join_begin(&t.join);
+}
+
+// Of an earlier life nothing may be left: generations begin anew.
+static void expect_empty_lines(void) {
+    const uint8_t *lines =
+        t.near_mem + (size_t)t.join.layout.far_socks * FAR_LINE;
+    size_t bytes = (size_t)t.join.layout.sockets * FAR_LINE;
+    FAR_INV(FAR_AT_COUNT, lines, bytes);
+    for (size_t i = 0; i < bytes; i += sizeof(uint32_t)) {
+        EXPECT_EQ(far_load((const uint32_t *)(const void *)(lines + i)), 0);
+    }
+}
+
+// True once the link is up; as long as some seconds are not over.
+static bool near_up(void) {
+    near_reset();
+    free(t.link_mem);
+    t.link = NULL;
+    near_begin();
     for (int i = 0; i < 1000; i++) {
         int err = far_join_step(&t.join);
         if (err == FAR_OK) {
+            expect_empty_lines();
             t.link_mem = malloc(far_link_size(&t.join.layout));
             t.link = far_link_init_joined(t.link_mem, &t.join, &err);
             return t.link != NULL;
@@ -150,7 +166,16 @@ static void *run(void *arg) {
     return NULL;
 }
 
+// What far's caches held is gone, as in another process.
+static void far_reset(void) {
+    if (t.mem != NULL) {
+        far_unmap(t.mem, BYTES);
+    }
+    t.mem = far_map(t.memfd, BYTES, BYTES / 2, false);
+}
+
 static void far_up(void) {
+    far_reset();
     struct engine_config ec = {.resolver_threads = 1};
     t.engine = engine_new(&ec);
     struct fixed_spec spec = {
@@ -188,7 +213,7 @@ static void memory_up(void) {
     t.memfd = memfd_create("fixed", MFD_CLOEXEC);
     int err = ftruncate(t.memfd, (off_t)far_map_file_bytes(BYTES));
     EXPECT_EQ(err, 0);
-    t.mem = far_map(t.memfd, BYTES, BYTES / 2, false);
+    far_reset(); // first, as the emulator wants it
     near_reset();
     t.to_far = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     t.to_near = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -197,7 +222,7 @@ static void memory_up(void) {
 static void memory_down(void) {
     far_unmap(t.mem, BYTES);
     far_unmap(t.near_mem, BYTES);
-    t.near_mem = NULL;
+    t.mem = t.near_mem = NULL;
     close(t.memfd);
     close(t.to_far);
     close(t.to_near);
@@ -255,14 +280,32 @@ TEST(either_side_may_come_first) {
     memory_down();
 
     memory_up();
-    t.join = (struct far_join){
-        .region = t.near_mem, .region_bytes = BYTES, .port = &port};
-    far_join_begin(&t.join);
+    near_begin();
     CHECK_EQ(far_join_step(&t.join), FAR_EAGAIN);
     far_up();
     CHECK(near_up());
     echo_once();
     far_down(true);
+    memory_down();
+    CHECK_EQ(failures, 0);
+}
+
+// Nobody heard near: its doorbell was rung when no far core was there. Far
+// rings when it comes, and nothing else ends near's sleep.
+TEST(near_that_waits_for_far_is_rung) {
+    uint64_t count;
+    memory_up();
+    for (int life = 0; life < 5; life++) {
+        near_reset();
+        near_begin();
+        CHECK_EQ(read(t.to_far, &count, sizeof count), sizeof count);
+        ssize_t n = read(t.to_near, &count, sizeof count);
+        (void)n;
+        far_up();
+        struct pollfd p = {t.to_near, POLLIN, 0};
+        CHECK_EQ(poll(&p, 1, 5000), 1);
+        far_down(true);
+    }
     memory_down();
     CHECK_EQ(failures, 0);
 }
@@ -374,11 +417,7 @@ TEST(another_version_is_refused) {
     memory_up();
     far_up();
     set_version(FAR_WIRE_VERSION + 1);
-    t.join = (struct far_join){.region = t.near_mem,
-        .region_bytes = BYTES,
-        .bell = NEAR_BELL,
-        .port = &port};
-    far_join_begin(&t.join);
+    near_begin();
     CHECK_EQ(far_join_step(&t.join), FAR_ELINKPROTO);
     set_version(FAR_WIRE_VERSION);
     CHECK(near_up());
@@ -394,11 +433,7 @@ TEST(a_layout_that_lies_is_refused) {
     ctl->layout.far_at -= FAR_PAGE_LINES;
     FAR_CLEAN(FAR_AT_COUNT, ctl, sizeof *ctl);
     FAR_SYNC(FAR_AT_COUNT);
-    t.join = (struct far_join){.region = t.near_mem,
-        .region_bytes = BYTES,
-        .bell = NEAR_BELL,
-        .port = &port};
-    far_join_begin(&t.join);
+    near_begin();
     int err = FAR_EAGAIN;
     for (int i = 0; i < 1000 && err == FAR_EAGAIN; i++) {
         err = far_join_step(&t.join);
@@ -413,6 +448,7 @@ TEST(a_layout_that_lies_is_refused) {
 int main(void) {
     static const struct test_case cases[] = {
         CASE(either_side_may_come_first),
+        CASE(near_that_waits_for_far_is_rung),
         CASE(near_is_reborn_in_the_middle_of_a_write),
         CASE(far_ends_and_comes_back),
         CASE(far_is_killed_and_comes_back),

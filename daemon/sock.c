@@ -22,10 +22,6 @@ static const struct far_near_line *near_line(const struct sock *s) {
     return &s->link->near_lines[s->slot];
 }
 
-static struct far_far_line *far_line(const struct sock *s) {
-    return &s->link->far_lines[s->slot];
-}
-
 void sock_wake(struct sock *s) {
     if (node_is_alone(&s->run)) {
         node_append(&s->link->run, &s->run);
@@ -69,7 +65,7 @@ void sock_set_error(struct sock *s, int host_errno) {
 // has the new one already, so meanwhile the line counts as zero. The answer
 // that tells near of the socket orders this.
 static void init_line(struct sock *s) {
-    struct far_far_line *line = far_line(s);
+    struct far_far_line *line = sock_line(s);
     uint32_t base = s->link->layout.index_base;
     far_store(&line->tx_tail, base);
     far_store(&line->rx_head, base);
@@ -97,18 +93,9 @@ static uint32_t state_word(const struct sock *s) {
 }
 
 static void store_line(struct sock *s) {
-    struct far_far_line *line = far_line(s);
-    // Bytes before the indexes that announce them, indexes before the state
-    // that says that they are final.
-    if (s->dirty) {
-        // A mark before the bytes that reach it, and its place before its
-        // count.
-        for (uint32_t i = 0; i < FAR_MARKS; i++) {
-            far_store(&line->urg_pos[i], s->urg_pos[i]);
-        }
-        FAR_WMB(FAR_AT_URG_PLACE);
-        far_store(&line->urg, s->urg);
-    }
+    struct far_far_line *line = sock_line(s);
+    // Bytes, and a mark that is among them, before the indexes that announce
+    // them; indexes before the state that says that they are final.
     FAR_WMB(FAR_AT_FAR_DATA);
     far_store(&line->tx_tail, s->tx_tail);
     far_store(&line->rx_head, s->rx_head);
@@ -526,7 +513,7 @@ struct sock *sock_new(struct link *l, uint32_t slot,
 }
 
 static void publish_closed(struct sock *s) {
-    struct far_far_line *line = far_line(s);
+    struct far_far_line *line = sock_line(s);
     s->state |= FAR_ST_CLOSED;
     // After this near may use slot and rings again: our reads are over.
     FAR_RMB(FAR_AT_CLOSED_LAST);

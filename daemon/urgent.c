@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "daemon/translate.h"
+#include "farsock/mem.h"
 
 // The kernel's recv() stops at urgent data, but if it begins there it goes on
 // behind it, and nothing tells. So before each recv() it must be sure that the
@@ -43,6 +44,12 @@ static void note_mark(struct sock *s, uint32_t pos, uint8_t byte) {
     s->urg = count << 16 | byte;
     s->urg_ahead = true;
     s->dirty = true;
+    // At once, and so one by one: near counts on it that there is never more
+    // than one place that is not yet counted.
+    struct far_far_line *line = sock_line(s);
+    far_store(&line->urg_pos[count % FAR_MARKS], pos);
+    FAR_WMB(FAR_AT_URG_PLACE);
+    far_store(&line->urg, s->urg);
 }
 
 // The kernel stands at urgent data. False if it is announced only.

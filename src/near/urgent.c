@@ -21,24 +21,20 @@ void fari_urg_news(struct far_link *l, uint32_t slot,
     const struct far_far_line *line, uint32_t word) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t pos[FAR_MARKS];
-    // Far stores a mark's place before the word that counts it. A word that
-    // moves on while we look is looked at again, but not for ever.
-    for (uint32_t tries = 0; tries < FAR_MARKS; tries++) {
-        uint32_t before = word;
-        FAR_RMB(FAR_AT_URG_THEN);
-        for (uint32_t i = 0; i < FAR_MARKS; i++) {
-            pos[i] = far_load(&line->urg_pos[i]);
-        }
-        FAR_RMB(FAR_AT_URG_AGAIN);
-        FAR_INV(FAR_AT_URG_LOOK, line, sizeof *line);
-        word = far_load(&line->urg);
-        if (word == before) {
-            break;
-        }
+    FAR_RMB(FAR_AT_URG_THEN);
+    for (uint32_t i = 0; i < FAR_MARKS; i++) {
+        pos[i] = far_load(&line->urg_pos[i]);
     }
+    FAR_RMB(FAR_AT_URG_AGAIN);
+    // Far stores a mark's place before the word that counts it: where the
+    // oldest was there may be the place of the next, and of as many more as
+    // were counted while we looked. Those that are left out so have been
+    // replaced by later ones, which we see next time. (marks.pml)
     uint32_t last = word >> 16;
+    uint32_t more = ((far_load(&line->urg) >> 16) - last + 1u) & 0xffffu;
+    uint32_t sure = more < FAR_MARKS ? FAR_MARKS - more : 0;
     uint32_t count = (last - (s->urg_word >> 16)) & 0xffffu;
-    count = count < FAR_MARKS ? count : FAR_MARKS;
+    count = count < sure ? count : sure;
     s->urg_word = word;
     for (uint32_t i = count; s->type == FAR_SOCK_STREAM && i > 0; i--) {
         next_mark(s, pos[(last - i + 1u) % FAR_MARKS]);

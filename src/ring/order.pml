@@ -7,8 +7,8 @@
 //
 // omit: TAKEN   MSG_TAKEN, RX_READ, CLOSED_LAST: reads before the tail
 // omit: ROOM    MSG_TAIL_ROOM, TX_ROOM, FAR_INDEX: the tail before overwriting
-// omit: LAST    CLOSE_LAST, RENEW_GEN, LINE_GEN, FAR_STATE, URG_PLACE, JOIN_EPOCH, FIXED_EPOCH, FIXED_READY, NEAR_INIT_DONE: the rest before the flag
-// omit: FLAG    FAR_FLAGS, STATE_THEN, URG_THEN, JOIN_THEN, JOIN_LAYOUT_THEN, FIXED_THEN: the flag before what it says of the rest
+// omit: LAST    CLOSE_LAST, RENEW_GEN, LINE_GEN, FAR_STATE, JOIN_EPOCH, FIXED_EPOCH, FIXED_READY, NEAR_INIT_DONE: the rest before the flag
+// omit: FLAG    FAR_FLAGS, STATE_THEN, JOIN_THEN, JOIN_LAYOUT_THEN, FIXED_THEN: the flag before what it says of the rest
 
 #define MOST 3
 #define BOTH(a, b) if :: a; b :: b; a fi

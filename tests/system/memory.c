@@ -33,6 +33,7 @@ static uint64_t lost_ns = 10000000000u; // nothing here takes that long
 static uint8_t out[MOST];
 static uint8_t in[MOST];
 static bool interrupt;
+static bool beats; // nobody reports a death but silence
 
 static uint64_t soon(void) {
     return far_posix_now() + lost_ns;
@@ -74,6 +75,7 @@ static void open_link(void) {
         .index_base = base,
         .wait_s = 5,
         .interrupted = is_interrupted,
+        .beat = beats,
     };
     must("link", far_posix_open(&posix, &o));
     l = far_posix_link(posix);
@@ -406,6 +408,12 @@ static void mark(void) {
     same("mark", 1);
 }
 
+// Only hearts speak for longer than silence may last: both sides live.
+static void beat(void) {
+    usleep((FAR_SILENT_MS + 500u) * 1000u);
+    ping();
+}
+
 // --- Without farsockd ---
 
 static uint64_t init_now(void *ctx) {
@@ -532,6 +540,7 @@ static const struct part {
     {"lookup", NULL, lookup, false},
     {"count", begin_pair, counts, false},
     {"mark", begin_pair, mark, false},
+    {"beat", begin_pair, beat, true},
     {"init", NULL, init, true},
     {"show", NULL, show, true},
     {"undo", NULL, undo, true},
@@ -569,6 +578,7 @@ int main(int argc, char **argv) {
     seed = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 0) : seed;
     lost_ns = argc > 5 ? (uint64_t)(strtod(argv[5], NULL) * 1e9) : lost_ns;
     base = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 0) : base;
+    beats = strcmp(argv[1], "beat") == 0;
     if (strcmp(argv[1], "init") != 0) {
         open_link();
     }
