@@ -301,9 +301,11 @@ struct sock {
 
     uint8_t policy_proto; // enum policy_proto
     bool incoming;        // it was accepted
-    bool policy_void;     // a listener that newer rules forbid
+    bool policy_void;     // rules forbid where it listens, or is bound
+    bool port_named;      // near chose its port, not the kernel
     bool scoped;          // may have an interface by a link-local address
     uint32_t policy_seen; // the link's policy_epoch, when last looked at
+    uint32_t local_seen;  // the same, of a datagram socket's own address
 
     bool connect_waits;     // near sleeps until the connection stands
     bool connect_known;     // it does, and this is what connect() gave:

@@ -189,12 +189,13 @@ static bool leaves_interface(struct sock *s,
 int gate_connect(struct sock *s, struct sockaddr_storage *to, socklen_t len) {
     struct policy_addr a;
     if (!s->link->policy || !destination(s, to, len, &a)) {
-        return 0; // AF_UNSPEC ends a connection
+        s->local_seen = 0; // AF_UNSPEC ends a connection, and gives up its port
+        return 0;
     }
     if (!allows_addr(s, POLICY_CONNECT, &a)) {
         return EACCES;
     }
-    return leaves_interface(s, to) ? 0 : EPERM;
+    return leaves_interface(s, to) ? gate_local(s) : EPERM;
 }
 
 static bool is_dual(int fd) {
@@ -223,8 +224,11 @@ int gate_bind(struct sock *s, const struct sockaddr_storage *at,
     if (!s->link->policy) {
         return 0;
     }
-    if (sa.ss_family == AF_UNSPEC) {
-        sa.ss_family = AF_INET; // which it means here
+    // Which it means here; a raw socket's bind() does not look at the family.
+    bool is_raw = number_of(s->fd, SO_TYPE) == SOCK_RAW &&
+                  number_of(s->fd, SO_DOMAIN) == AF_INET;
+    if (sa.ss_family == AF_UNSPEC || is_raw) {
+        sa.ss_family = AF_INET;
     }
     if (!policy_addr_of(&a, &sa, len)) {
         return 0;
@@ -233,13 +237,86 @@ int gate_bind(struct sock *s, const struct sockaddr_storage *at,
     return allows_local(s, POLICY_BIND, &a) ? 0 : EACCES;
 }
 
+bool gate_chosen(struct sock *s, enum policy_action action,
+    const struct sockaddr_storage *at, bool tell) {
+    struct policy_query q = {
+        .action = action, .proto = s->policy_proto, .chosen = true};
+    bool known = policy_addr_of(&q.addr, at, sizeof *at);
+    bool dual = known && q.addr.family == AF_INET6 &&
+                policy_is_unspecified(&q.addr) && is_dual(s->fd);
+    struct policy_verdict v = policy_decide(s->link->policy, &q);
+    if (v.allow && dual) {
+        q.addr.family = AF_INET;
+        v = policy_decide(s->link->policy, &q);
+    }
+    if (known && !v.allow && tell) {
+        settle(s->link, &v, &q);
+    }
+    return !known || v.allow;
+}
+
+// At a port that the kernel chose, or will.
+static int listen_at_any(struct sock *s, const struct sockaddr_storage *sa,
+    struct policy_addr *a) {
+    struct policy *p = s->link->policy;
+    struct policy_query q = {
+        .action = POLICY_LISTEN, .proto = s->policy_proto, .addr = *a};
+    struct sockaddr_storage any = *sa;
+    set_port(&any, 0);
+    bool bound = a->port && gate_is_bound(s, &any);
+    if (bound && policy_decide(p, &q).allow) {
+        return 0;
+    }
+    a->port = 0;
+    if (!allows_local(s, POLICY_LISTEN, a)) {
+        return EACCES;
+    }
+    if (bound) {
+        return gate_chosen(s, POLICY_LISTEN, sa, true) ? 0 : EACCES;
+    }
+    return policy_names_ports(p, POLICY_LISTEN, s->policy_proto)
+               ? gate_take_port(s, POLICY_LISTEN, &any, sizeof any)
+               : 0;
+}
+
 int gate_listen(struct sock *s) {
     struct sockaddr_storage sa;
     struct policy_addr a;
     if (!s->link->policy || !local_addr(s->fd, &sa, &a)) {
         return 0;
     }
+    if (!s->port_named) {
+        return listen_at_any(s, &sa, &a);
+    }
     return allows_local(s, POLICY_LISTEN, &a) ? 0 : EACCES;
+}
+
+int gate_local(struct sock *s) {
+    struct link *l = s->link;
+    struct sockaddr_storage sa;
+    struct policy_addr a;
+    if (s->policy_proto != POLICY_UDP || !l->policy) {
+        return 0;
+    }
+    if (s->local_seen == l->policy_epoch) {
+        return s->policy_void ? EACCES : 0;
+    }
+    if (!local_addr(s->fd, &sa, &a)) {
+        return 0;
+    }
+    s->policy_void = false;
+    if (a.port) {
+        s->policy_void = s->port_named
+                             ? !allows_local(s, POLICY_BIND, &a)
+                             : !gate_chosen(s, POLICY_BIND, &sa, true);
+    } else if (policy_names_ports(l->policy, POLICY_BIND, POLICY_UDP)) {
+        int err = gate_take_port(s, POLICY_BIND, &sa, sizeof sa);
+        if (err) {
+            return err == EADDRINUSE ? EAGAIN : err; // as it is natively
+        }
+    }
+    s->local_seen = l->policy_epoch;
+    return s->policy_void ? EACCES : 0;
 }
 
 // --- Sockets of other links ---
@@ -250,7 +327,7 @@ uint32_t gate_proto_of(int fd) {
 
 // What it does by itself, as if this link had made it so.
 int gate_adopt(struct link *l, int fd) {
-    struct sock s = {.link = l, .fd = fd};
+    struct sock s = {.link = l, .fd = fd, .port_named = true};
     struct sockaddr_storage sa = {0};
     socklen_t len = sizeof sa;
     if (!l->policy) {
@@ -298,6 +375,9 @@ bool gate_receive(struct sock *s, const struct sockaddr_storage *from,
         .action = POLICY_CONNECT, .proto = s->policy_proto};
     if (!l->policy || !policy_addr_of(&q.addr, from, len)) {
         return true;
+    }
+    if (gate_local(s)) {
+        return false;
     }
     if (policy_decide(l->policy, &q).allow) {
         return true;

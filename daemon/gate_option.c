@@ -217,18 +217,27 @@ static int ask_peer(struct sock *s) {
     return err;
 }
 
+// Of an adopted socket near says what it likes.
+static bool is_ipv4(int fd) {
+    int family = 0;
+    socklen_t len = sizeof family;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) == 0 &&
+           family == AF_INET;
+}
+
 int gate_send(struct sock *s, struct msghdr *m) {
     struct sockaddr_storage *to = m->msg_name;
     if (!s->link->policy) {
         return 0;
     }
-    if (to && to->ss_family == AF_UNSPEC && s->family == AF_INET) {
+    if (to && to->ss_family == AF_UNSPEC && is_ipv4(s->fd)) {
         to->ss_family = AF_INET; // which it means here
     }
     int err = to ? gate_connect(s, to, m->msg_namelen) : 0;
     if (!err && (!to || to->ss_family == AF_UNSPEC)) {
         err = ask_peer(s);
     }
+    err = err ? err : gate_local(s); // without an address it gets a port, too
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c && !err;
          c = CMSG_NXTHDR(m, c)) {
         err = ask_control(s, c);

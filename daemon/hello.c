@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/ivshmem.h"
+
 // Optional features of the protocol that this farsockd has.
 #define FEATURES (FAR_FEATURE_RESCUE | FAR_FEATURE_BEAT)
 
@@ -74,4 +76,9 @@ void hello_name(const struct far_hello *hello, char *out, size_t room) {
         out[n++] = '-';
     }
     out[n] = '\0';
+    // Rules know such a link by this name.
+    size_t prefix = strlen(IVSHMEM_PREFIX);
+    if (strncmp(out, IVSHMEM_PREFIX, prefix) == 0) {
+        out[prefix - 1u] = '?';
+    }
 }

@@ -122,6 +122,9 @@ TEST(a_name_is_one_word_for_people) {
     CHECK(strcmp(out, "a?b??? ") == 0);
     hello_name(&h, out, 4);
     CHECK(strcmp(out, "a?b") == 0);
+    memcpy(h.name, "ivshmem:core", 13);
+    hello_name(&h, out, sizeof(out));
+    CHECK(strcmp(out, "ivshmem?core") == 0);
 }
 
 static const struct test_case cases[] = {

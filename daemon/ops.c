@@ -204,7 +204,7 @@ static void op_bind(struct request *q) {
     int refused = gate_bind(q->sock, &sa, len);
     int32_t r = far_errno(refused ? refused : reuse_bind(q->sock, &sa, len));
     if (r == FAR_OK) {
-        r = far_result(bind(q->sock->fd, (struct sockaddr *)&sa, len));
+        r = far_errno(gate_do_bind(q->sock, &sa, len));
     }
     if (r == FAR_OK && !node_is_alone(&q->sock->reuse)) {
         reuse_note(q->sock);
@@ -496,6 +496,7 @@ static void op_adopt(struct request *q) {
     shared_unref(it.shared);
     s->policy_proto = (uint8_t)gate_proto_of(fd); // whatever near called it
     s->scoped = q->link->policy && gate_has_interface(fd);
+    s->port_named = req.type == FAR_SOCK_STREAM;
     s->connected = is_connected(fd);
     reuse_note(s);
     // Of a carried one nothing is read, for it is not in the state to be.

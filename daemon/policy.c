@@ -121,16 +121,23 @@ static bool addr_fits(const struct policy_rule *r,
 
 // --- Rules ---
 
-static bool port_fits(const struct policy_rule *r,
-    const struct policy_query *q) {
-    bool has_ports = q->proto == POLICY_TCP || q->proto == POLICY_UDP;
-    for (size_t i = 0; has_ports && i < r->port_count; i++) {
-        if (r->ports[i].first <= q->addr.port &&
-            q->addr.port <= r->ports[i].last) {
+static bool has_port(const struct policy_rule *r, uint16_t port) {
+    for (size_t i = 0; i < r->port_count; i++) {
+        if (r->ports[i].first <= port && port <= r->ports[i].last) {
             return true;
         }
     }
-    return r->port_count == 0;
+    return false;
+}
+
+static bool port_fits(const struct policy_rule *r,
+    const struct policy_query *q) {
+    if (r->port_count == 0) {
+        return r->allow || !q->chosen;
+    }
+    bool has_ports = q->proto == POLICY_TCP || q->proto == POLICY_UDP;
+    return has_ports && (has_port(r, q->addr.port) ||
+                            (q->chosen && r->allow && has_port(r, 0)));
 }
 
 // Who may listen may bind for it. Datagrams have no listen().
@@ -201,7 +208,19 @@ struct policy_verdict policy_decide(struct policy *p,
             return (struct policy_verdict){r->allow, r};
         }
     }
-    return (struct policy_verdict){p->allow, NULL};
+    return (struct policy_verdict){p->allow || q->chosen, NULL};
+}
+
+bool policy_names_ports(const struct policy *p, enum policy_action action,
+    enum policy_proto proto) {
+    for (size_t i = 0; i < p->rule_count; i++) {
+        const struct policy_rule *r = &p->rules[i];
+        if (!r->allow && r->port_count > 0 && (r->protos & proto) &&
+            (actions_of(r, proto) & action)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 // A rule that leaves nothing of a protocol.

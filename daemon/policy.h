@@ -103,6 +103,7 @@ struct policy_query {
     enum policy_action action;
     enum policy_proto proto; // of CONNECT, BIND, LISTEN, ACCEPT
     struct policy_addr addr;
+    bool chosen;               // addr.port, by the kernel
     const char *name;          // LOOKUP
     enum policy_option option; // OPTION
 };
@@ -121,8 +122,14 @@ bool policy_addr_of(struct policy_addr *out, const struct sockaddr_storage *sa,
 // All zero: at every local address.
 bool policy_is_unspecified(const struct policy_addr *a);
 
+// A port that the kernel chooses is asked for as port 0, and then for the port
+// that it is: that one is refused only by a rule with its number.
 struct policy_verdict policy_decide(struct policy *p,
     const struct policy_query *q);
+
+// True if some port that the kernel chooses could be refused.
+bool policy_names_ports(const struct policy *p, enum policy_action action,
+    enum policy_proto proto);
 
 // True if some call with this protocol could be allowed.
 bool policy_has(const struct policy *p, enum policy_proto proto);

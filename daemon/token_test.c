@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 
+#include "daemon/policy.h"
+
 static struct rig rig;
 
 static void send_fds(const int *fds, int count, size_t bytes) {
@@ -48,15 +50,20 @@ static int32_t share_pair(uint32_t slot, int *token) {
     return share(slot);
 }
 
-static int32_t adopt_as(uint32_t slot, int token, uint32_t type) {
+static int32_t adopt_in(uint32_t slot, int token, uint32_t family,
+    uint32_t type) {
     send_fds(&token, 1, 1);
     rig_place(&rig, slot);
     struct far_req_socket req = {
         .rings = rig.socks[slot].rings,
-        .family = FAR_AF_INET,
+        .family = family,
         .type = type,
     };
     return rig_ask(&rig, FAR_OP_ADOPT, slot, &req, sizeof req);
+}
+
+static int32_t adopt_as(uint32_t slot, int token, uint32_t type) {
+    return adopt_in(slot, token, FAR_AF_INET, type);
 }
 
 static int32_t adopt(uint32_t slot, int token) {
@@ -158,6 +165,39 @@ TEST(what_is_no_socket_is_not_adopted) {
     rig_down(&rig);
 }
 
+// What the kernel takes an address without a family for depends on the socket.
+TEST(an_adopted_socket_has_the_family_that_it_has) {
+    struct policy_set set = {.first = NULL};
+    char why[POLICY_SAY];
+    int token;
+    rig_prepare(&rig, (struct rig_options){0});
+    CHECK_EQ(policy_section(&set, "policy", why, sizeof why), 0);
+    CHECK_EQ(policy_set_key(&set, "default", "allow", 1, why, sizeof why), 0);
+    CHECK_EQ(policy_set_key(&set, "rule", "deny connect udp 127.0.0.1", 2, why,
+                 sizeof why),
+        0);
+    engine_set_policy(rig.engine, &set);
+    rig_start(&rig);
+    CHECK_EQ(rig_socket(&rig, 0, FAR_SOCK_DGRAM), FAR_OK);
+    CHECK_EQ(share_pair(0, &token), FAR_OK);
+    CHECK_EQ(adopt_in(1, token, FAR_AF_INET6, FAR_SOCK_DGRAM), FAR_OK);
+    struct {
+        struct far_dgram head;
+        struct far_addr to;
+        uint8_t data[8];
+    } record = {
+        .head = {.len = 8, .flags = FAR_DGRAM_ADDR | FAR_DGRAM_SYNC},
+        .to = rig_addr(5001).addr,
+    };
+    record.to.family = FAR_AF_UNSPEC;
+    CHECK(rig_write(&rig, 1, &record, sizeof record));
+    struct far_req_flush req = {.pos = rig.socks[1].tx_head};
+    CHECK_EQ(rig_ask(&rig, FAR_OP_FLUSH, 1, &req, sizeof req), FAR_EACCES);
+    close(token);
+    rig_down(&rig);
+    policy_free(&set);
+}
+
 TEST(a_users_tokens_are_counted) {
     int tokens[4];
     rig_up(&rig, (struct rig_options){.user_tokens = 3});
@@ -182,6 +222,7 @@ int main(void) {
         CASE(a_packet_with_other_descriptors_leaves_none_behind),
         CASE(what_is_no_socket_is_no_token),
         CASE(what_is_no_socket_is_not_adopted),
+        CASE(an_adopted_socket_has_the_family_that_it_has),
         CASE(a_users_tokens_are_counted),
     };
     return RUN_TESTS(cases);

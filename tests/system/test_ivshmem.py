@@ -22,6 +22,7 @@ from harness import (
     test,
     until,
 )
+from linkup import Near
 from oracle import connected, wants
 
 SIZE = 1 << 20
@@ -76,6 +77,12 @@ class Server:
         self.ring()
         m.close()
 
+    def link_down(self):
+        """As a near core that begins anew."""
+        with mmap.mmap(self.memory, SIZE) as m:
+            struct.pack_into("<I", m, 20, 0)
+        self.ring()
+
 
 def memory(kind, directory):
     if kind == "file":
@@ -89,15 +96,19 @@ def memory(kind, directory):
 class FarOf(Far):
     """A farsockd on an ivshmem link of this kind of memory."""
 
-    def __init__(self, kind, size=SIZE):
+    def __init__(self, kind, size=SIZE, rules=None):
         super().__init__()
-        self.kind, self.size = kind, size
+        self.kind, self.size, self.rules = kind, size, rules
 
     def start(self):
         fd = memory(self.kind, self.dir)
         os.ftruncate(fd, self.size)
         self.server = Server(self.dir / "core", fd)
         self.options = ["--link", f"ivshmem:{self.dir / 'core'}"]
+        if self.rules:
+            conf = self.dir / "farsockd.conf"
+            conf.write_text(self.rules, encoding="utf-8")
+            self.options += ["--config", conf]
         super().start()
         self.server_end = self.server.served()
 
@@ -170,6 +181,19 @@ def own_memory_is_sealed():
         os.close(fds[0])
         want = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | F_SEAL_SEAL
         check_equal(seals, want, "seals")
+
+
+@test
+def rules_by_name():
+    """A link's rules are found by its name, which no other near core can take."""
+    rules = "[policy board]\nlinks = ivshmem:core\ndefault = allow\n[policy]\ndefault = deny\n"
+    with FarOf("open", rules=rules) as far:
+        far.server.link_up()
+        until("it is served", lambda: "a near core is there" in far.daemon.stderr)
+        with Near(far.link, name=b"ivshmem:core"):
+            sections = {r[2]: r[-2] for r in far.dump() if r[0] == "link"}
+        far.server.link_down()
+    check_equal(sections, {"ivshmem:core": "policy board", "ivshmem?core": "policy"})
 
 
 @test

@@ -284,6 +284,138 @@ def an_interface_by_its_address():
         wants(sh, f"connect s {other} {PORT} nowait", "EPERM")
 
 
+# --- Ports that the kernel chooses ---
+
+LOWEST, HIGHEST = 40000, 40007  # all that it has; rules deny those before DENIED
+DENIED = 40002
+# How a socket gets one; where it is, then, in getsockname()'s words; what refuses it.
+CHOSEN = {
+    "listen": ([TCP4, "listen s 5"], "listen tcp"),
+    "listen over IPv6": ([TCP6, "listen s 5"], "listen tcp"),
+    "bind to port 0 and listen": ([TCP4, f"bind s {PEER} 0", "listen s 5"], "listen tcp"),
+    "bind to no port and listen": ([TCP4, f"setopt s {IP} 24 1", f"bind s {PEER} 0", "listen s 5"], "listen tcp"),
+    "listen after a connection": ([TCP4, f"connect s {PEER} {PORT}", "connect s @0:0.0.0.0 0", "listen s 5"], "listen tcp"),
+    "bind a stream": ([TCP4, f"bind s {PEER} 0"], "bind tcp"),
+    "bind datagrams": ([UDP4, f"bind s {PEER} 0"], "listen udp"),
+    "bind datagrams without a family": ([UDP4, "bind s @0:0.0.0.0 0"], "bind udp"),
+    "bind datagrams over IPv6": ([UDP6, "bind s :: 0"], "bind udp ipv4"),
+    "connect datagrams": ([UDP4, f"connect s {PEER} {PORT}"], "bind udp"),
+    "connect datagrams again": ([UDP4, f"connect s {PEER} {PORT}", "connect s @0:0.0.0.0 0", f"connect s {PEER} {PORT}"], "bind udp"),
+    "send": ([UDP4, f"sendto s hello {PEER} {PORT}"], "listen udp"),
+    "send over IPv6": ([UDP6, f"sendto s hello ::ffff:{PEER} {PORT}"], "bind udp"),
+    "send to nobody": ([UDP4, "send s hello"], "bind udp"),
+}  # fmt: skip
+
+
+def few_ports(net):
+    with net.inside():
+        Path("/proc/sys/net/ipv4/ip_local_port_range").write_text(f"{LOWEST} {HIGHEST}", encoding="ascii")
+
+
+def port_of(sh, calls):
+    """What each call gave, and the port that the socket has then."""
+    results = [sh(call) for call in calls]
+    port = int(sh("getsockname s").split()[-1])
+    sh("close s")
+    return results, port
+
+
+@test
+def ports_that_the_kernel_chooses():
+    """A port that a rule denies by its number is not chosen, or the call is refused."""
+    native = {}
+    with Native() as world:
+        few_ports(world.net)
+        others = peers(world.net)
+        sh = world.shell()
+        for path, (calls, _) in CHOSEN.items():
+            native[path], port = port_of(sh, calls)
+            check(LOWEST <= port <= HIGHEST, f"{path}: natively at {port}")
+        for s in others:
+            s.close()
+    with Ruled("") as far:
+        few_ports(far.net)
+        others = peers(far.net)
+        sh = far.shell()
+        for path, (calls, rule) in CHOSEN.items():
+            where = rule if " ipv" in rule else f"{rule} any"
+            far.reload(policy("allow", f"deny {where}:{LOWEST}-{DENIED - 1}"))
+            for _ in range(8):
+                results, port = port_of(sh, calls)
+                check(DENIED <= port <= HIGHEST, f"{path}: at {port}")
+                check_equal(results, native[path], path)
+            far.reload(policy("allow", f"deny {where}:1-65535"))
+            check_equal(port_of(sh, calls)[0][-1], "EACCES", path)
+            far.reload(policy("allow", f"deny {where}:{LOWEST}-{HIGHEST}", f"allow {where}"))
+            check_equal(port_of(sh, calls)[0][-1], "EACCES", path)
+            # A rule that allows comes first.
+            far.reload(policy("allow", f"allow {where}:0", f"deny {where}:1-65535"))
+            check_equal(port_of(sh, calls)[0], native[path], path)
+        for s in others:
+            s.close()
+
+
+@test
+def a_port_that_a_stream_only_had():
+    """The port of a connection that is over is none that it listens at."""
+    rules = (f"allow listen tcp any:{DENIED}-{HIGHEST}", "allow connect tcp any")
+    with Ruled(policy("deny", *rules)) as far:
+        few_ports(far.net)
+        others = peers(far.net)
+        sh = far.shell()
+        for _ in range(8):  # most of them had one at which they may listen
+            calls = CHOSEN["listen after a connection"][0]
+            check_equal(port_of(sh, calls)[0], ["0", "0", "0", "EACCES"])
+        far.reload(policy("deny", "allow listen tcp any:0", *rules))
+        check_equal(port_of(sh, calls)[0], ["0", "0", "0", "0"])
+        for s in others:
+            s.close()
+
+
+@test
+def datagram_sockets_are_bound_as_the_rules_say():
+    """After a reload a datagram socket takes and sends nothing where it may not be."""
+    refusing = {"s": f"deny bind udp any:{PORT}", "c": "deny listen udp any:30000-65535"}
+    with Ruled(policy("allow")) as far:
+        peer = far.net.udp()
+        send = f"sendto {{}} hello {PEER} {peer.getsockname()[1]}"
+        sh = far.shell()
+        wants(sh, UDP4, "0")
+        wants(sh, f"bind s {PEER} {PORT}", "0")
+        wants(sh, "socket c 2 2", "0")
+        at = {}
+        for name, rule in refusing.items():
+            for _ in range(2):
+                far.reload(policy("allow"))
+                wants(sh, send.format(name), "5")
+                at[name] = peer.recvfrom(9)[1]
+                peer.sendto(b"answer", at[name])
+                wants(sh, f"recv {name} 100", "6 answer")
+                far.reload(policy("allow", rule))
+                peer.sendto(b"refused", at[name])
+                wants(sh, send.format(name), "EACCES")
+                wants(sh, f"recv {name} 100 nowait", "EAGAIN")
+                other = {"s": "c", "c": "s"}[name]
+                wants(sh, send.format(other), "5")
+                peer.recv(9)
+        # What came meanwhile is gone.
+        far.reload(policy("allow"))
+        for name in at:
+            wants(sh, f"recv {name} 100 nowait", "EAGAIN")
+
+
+@test
+def a_family_that_nobody_looks_at():
+    """A raw socket's bind() is refused by its address, whatever its family is said to be."""
+    with Ruled(policy("allow", "deny bind icmp 127.0.0.9")) as far:
+        sh = far.shell()
+        for family in (2, 0, 77):
+            wants(sh, RAW4, "0")
+            wants(sh, f"bind s @{family}:127.0.0.9 0", "EACCES")
+            wants(sh, f"bind s @{family}:127.0.0.8 0", "0")
+            wants(sh, "close s", "0")
+
+
 @test
 def names_that_mean_the_same():
     """A name that is written so that it does not look like itself is refused, too."""
