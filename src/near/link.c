@@ -168,11 +168,7 @@ struct far_link *far_link_init_joined(void *mem, const struct far_join *j,
 void far_link_down(struct far_link *l) {
     fari_lock(l, &l->lock);
     if (!fari_is_down(l)) {
-        atomic_store(&l->down, 1u);
-        fari_answer_all(l);
-        for (uint32_t i = 0; i < l->waiters_top; i++) {
-            fari_wake(l, FARI_WAIT_NONE, i);
-        }
+        fari_break(l);
     }
     fari_unlock(l, &l->lock);
 }

@@ -235,6 +235,9 @@ void fari_wait_end(struct far_link *l, uint32_t waiter);
 void fari_wait_far(struct far_link *l, uint32_t waiter, uint64_t until);
 // Under the link's lock: has those waiters look again.
 void fari_wake(struct far_link *l, enum fari_wait_kind kind, uint32_t id);
+// Under the link's lock: it is down. Requests are answered with that, and all
+// who sleep look again.
+void fari_break(struct far_link *l);
 // Sleeps where nothing can come any more: FAR_ETIMEDOUT, FAR_EINTR, or FAR_OK
 // before it is time. Without threads there is nothing to sleep at.
 int fari_idle(struct far_link *l, uint64_t deadline_ns);

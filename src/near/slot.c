@@ -214,7 +214,7 @@ bool fari_kick_locked(struct far_link *l, uint32_t slot) {
     uint32_t before = l->cmd.head;
     if (far_msg_put(&l->cmd, m, NULL, 0, NULL, 0) != FAR_OK) {
         // The layout has room for a KICK of every socket: far broke the rules.
-        atomic_store(&l->down, 1u);
+        fari_break(l);
         return false;
     }
     s->kick_pos = l->cmd.head;

@@ -50,7 +50,7 @@ static void wake_all(struct far_link *l) {
     }
 }
 
-static void link_broken(struct far_link *l) {
+void fari_break(struct far_link *l) {
     atomic_store(&l->down, 1u);
     fari_answer_all(l);
     wake_all(l);
@@ -82,7 +82,7 @@ static bool drain(struct far_link *l) {
         }
     }
     if (got < 0) {
-        link_broken(l);
+        fari_break(l);
     }
     return some;
 }
@@ -262,7 +262,7 @@ static int lead(struct far_link *l, const struct sleeper *s) {
         } else if (err == FAR_ELINKDOWN) {
             // What far wrote before it died is still taken.
             drain(l);
-            link_broken(l);
+            fari_break(l);
         }
     }
 }
@@ -417,7 +417,7 @@ void fari_glance(struct far_link *l) {
         int err = l->port->wait(l->ctx, 1u);
         drain(l);
         if (err == FAR_ELINKDOWN || atomic_load(&l->silent)) {
-            link_broken(l);
+            fari_break(l);
         }
     }
     fari_unlock(l, &l->lock);
