@@ -14,6 +14,8 @@ void link_forget_verdicts(struct link *l) {
     uint32_t epoch = ++l->verdict_epoch;
     far_store(&l->far->verdict_epoch, epoch);
     FAR_CLEAN(FAR_AT_FAR_VERDICT, &l->far->verdict_epoch, FAR_LINE);
+    // Perhaps we sleep now, and no other barrier comes.
+    FAR_SYNC(FAR_AT_FAR_VERDICT_DONE);
 }
 
 static void route_ready(struct watch *w, uint32_t events) {

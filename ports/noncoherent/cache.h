@@ -41,6 +41,7 @@ struct nc_options {
     size_t line;   // bytes of a cache line
     bool inlined;  // noise in the hooks: the same for the same seed
     bool threaded; // noise from a thread
+    bool lazy;     // what is posted stays so for long, unless a barrier comes
     bool early;    // an INV may run before loads that no barrier orders
     unsigned omit; // far_at that is left out
 };

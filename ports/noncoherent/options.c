@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 // FARSOCK_NONCOHERENT: words with commas: seed=N, line=32|64|128,
-// noise=inline|thread|both|none, early. FARSOCK_OMIT: the name of a place in
-// farsock/sites.def. FARSOCK_NONCOHERENT_LOG: errors go there as well.
+// noise=inline|thread|both|none, early, lazy. FARSOCK_OMIT: the name of a place
+// in farsock/sites.def. FARSOCK_NONCOHERENT_LOG: errors go there as well.
 struct nc_options nc_options = {
     .seed = 1,
     .line = 64,
@@ -56,6 +56,8 @@ static void read_word(const char *word) {
         nc_options.threaded = both || strcmp(word + 6, "thread") == 0;
     } else if (strcmp(word, "early") == 0) {
         nc_options.early = true;
+    } else if (strcmp(word, "lazy") == 0) {
+        nc_options.lazy = true;
     } else if (word[0]) {
         nc_error("unknown option %s", word);
     }
