@@ -10,6 +10,7 @@ from content import Content, make_pool
 from harness import (
     BUILD,
     MICROPYTHON,
+    NONCOHERENT,
     SANITIZED,
     TOP,
     Far,
@@ -68,6 +69,20 @@ def switches(pid):
     return total
 
 
+def settle(pids):
+    """The emulator's threads go on for a while after the last access."""
+    seen, since = None, 0
+
+    def settled():
+        nonlocal seen, since
+        now = [switches(pid) for pid in pids]
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > 0.3
+
+    until("the emulator sleeps", settled)
+
+
 def check_quiet(far, *pids):
     """Over a period, no process wakes and no counter of the link moves."""
     pids = (far.pid, *pids)
@@ -75,6 +90,8 @@ def check_quiet(far, *pids):
     def counters():
         rows = [row[COUNTERS] for row in far.dump() if row[0] == "link"]
         until("everybody sleeps", lambda: all(asleep(pid) for pid in pids))
+        if NONCOHERENT:
+            settle(pids)
         return rows
 
     before_rows = counters()

@@ -19,6 +19,7 @@ from pathlib import Path
 from harness import (
     BUILD,
     FARSOCKD,
+    NONCOHERENT,
     SANITIZED,
     Child,
     Far,
@@ -285,7 +286,8 @@ def out_of_memory():
     without_sanitizers()
     with Far(["--log-level", "error"]) as far:
         used = int(re.search(r"VmSize:\s+(\d+)", Path(f"/proc/{far.pid}/status").read_text())[1])
-        limit = (used << 10) + (24 << 20)
+        maps = 4 if NONCOHERENT else 1  # of each region
+        limit = (used << 10) + maps * (24 << 20)
         no_limit = resource.RLIM_INFINITY
         resource.prlimit(far.pid, resource.RLIMIT_AS, (limit, no_limit))
         nears, status = [], 0
