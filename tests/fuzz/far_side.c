@@ -20,11 +20,14 @@ void far_side_fail(const char *what) {
     abort();
 }
 
-// A socket's verdict epoch is as old as the last look at its line.
-static bool is_verdict(size_t at) {
+// A socket's verdict epoch is as old as the last look at its line; the count of
+// its marks is looked at again, for how many of them are still there.
+static bool may_be_old(size_t at) {
     size_t lines = far_line_at(0);
+    size_t word = (at - lines) % FAR_LINE;
     return at >= lines && at < lines + FAR_SIDE_SOCKETS * FAR_LINE &&
-           (at - lines) % FAR_LINE == offsetof(struct far_far_line, verdict);
+           (word == offsetof(struct far_far_line, verdict) ||
+               word == offsetof(struct far_far_line, urg));
 }
 
 static void changed(const void *p, size_t n) {
@@ -228,7 +231,7 @@ struct far_link *far_side_begin(struct input *in, struct input changes,
     far->evt.head = far->cmd.tail = far->cmd.wake = f->lay.index_base;
     watch_begin(f->region + far_start(), f->bytes - far_start(),
         (size_t)(f->lay.rx_at - f->lay.far_at) * FAR_LINE, changed);
-    watch_spared = is_verdict;
+    watch_spared = may_be_old;
     f->memory = malloc(far_link_size(&f->lay));
     f->link = far_link_init(f->memory, f->region, f->bytes, &f->lay, &f->port,
         NULL, &err);
