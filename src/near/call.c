@@ -124,7 +124,7 @@ static void begin_anew(struct far_link *l, uint32_t slot) {
     fari_lock(l, &s->rx_lock);
     s->urg_state = FARI_URG_NONE;
     if (fari_refresh_rx(l, slot) == FAR_OK && s->rx_tail != s->rx_head) {
-        s->rx_tail = s->rx_head;
+        fari_set(&s->rx_tail, s->rx_head);
         fari_publish_rx(l, slot, true);
     }
     fari_unlock(l, &s->rx_lock);
@@ -184,7 +184,7 @@ int far_connect(struct far_link *l, int sock, const struct far_addr *addr,
 
 // What a new connection has from its listener, as far as near keeps it.
 static void inherit(const struct fari_sock *from, struct fari_sock *to) {
-    to->rcvlowat = from->rcvlowat;
+    fari_set(&to->rcvlowat, from->rcvlowat);
     to->rcvtimeo_ms = from->rcvtimeo_ms;
     to->sndtimeo_ms = from->sndtimeo_ms;
     to->stamped = from->stamped;

@@ -105,7 +105,7 @@ static void put_payload(struct far_link *l, uint32_t slot, struct dgram *d) {
         d->missing = true;
     }
     d->put += n;
-    s->tx_head += FAR_ALIGN8(n);
+    fari_set(&s->tx_head, s->tx_head + FAR_ALIGN8(n));
 }
 
 // Under tx_lock: more of the record's head.
@@ -114,7 +114,7 @@ static void put_part(struct far_link *l, uint32_t slot, const void *p,
     struct fari_sock *s = &l->socks[slot];
     far_ring_put(fari_tx_ring(l, slot), l->lay.tx_ring, s->tx_head, p,
         (uint32_t)len);
-    s->tx_head += FAR_ALIGN8((uint32_t)len);
+    fari_set(&s->tx_head, s->tx_head + FAR_ALIGN8((uint32_t)len));
 }
 
 // Under tx_lock, with room for it, or for its beginning if it is large. False

@@ -52,7 +52,7 @@ static void take_part(struct far_link *l, uint32_t slot, struct taken *t) {
     }
     t->got += real;
     t->left -= n;
-    s->rx_tail += n;
+    fari_set(&s->rx_tail, s->rx_tail + n);
     fari_publish_rx(l, slot, true);
 }
 
@@ -123,7 +123,7 @@ static int32_t take_large(struct far_link *l, uint32_t slot, struct taken *t,
     t->left = FAR_ALIGN8(h->len);
     t->len = h->len;
     t->got = 0;
-    s->rx_tail += skip;
+    fari_set(&s->rx_tail, s->rx_tail + skip);
     take_part(l, slot, t);
     return result_of(t, h);
 }
@@ -187,7 +187,7 @@ static int32_t take_first(struct far_link *l, uint32_t slot, struct taken *t) {
     }
     bool copy = h.flags & FAR_DGRAM_COPY;
     if (copy && (large || !t->asked)) {
-        s->rx_tail = large ? s->rx_tail : s->rx_tail + least;
+        fari_set(&s->rx_tail, large ? s->rx_tail : s->rx_tail + least);
         fari_publish_rx(l, slot, false);
         return large ? FAR_EMSGSIZE : SKIPPED;
     }
@@ -200,7 +200,7 @@ static int32_t take_first(struct far_link *l, uint32_t slot, struct taken *t) {
         t->missing = true;
     }
     if (!(t->flags & FAR_MSG_PEEK) || copy) {
-        s->rx_tail += skip + FAR_ALIGN8(h.len);
+        fari_set(&s->rx_tail, s->rx_tail + skip + FAR_ALIGN8(h.len));
         fari_publish_rx(l, slot, false);
     }
     if (copy) {

@@ -92,7 +92,7 @@ static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
         // More than half the ring cannot be promised to be there at once.
         uint32_t most = l->lay.rx_ring / 2u;
         uint32_t want = v < 0 ? most : v == 0 ? 1u : (uint32_t)v;
-        s->rcvlowat = want < most ? want : most;
+        fari_set(&s->rcvlowat, want < most ? want : most);
     }
     if (s->type != FAR_SOCK_STREAM) {
         fari_forget_verdicts(l, slot);

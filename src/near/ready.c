@@ -4,14 +4,14 @@
 
 static bool can_read(struct far_link *l, uint32_t slot, uint32_t state) {
     struct fari_sock *s = &l->socks[slot];
-    uint32_t have = s->rx_head - s->rx_tail;
+    uint32_t have = fari_get(&s->rx_head) - fari_get(&s->rx_tail);
     if (s->type != FAR_SOCK_STREAM) {
         const uint32_t shared = FAR_ST_SHARED | FAR_ST_DATA;
         return (have > 0 || (state & shared) == shared) &&
                !(s->flags & FARI_RX_BUSY);
     }
-    uint32_t hole = fari_urg_is_hole(s, s->rx_tail) ? 1u : 0;
-    return have >= s->rcvlowat + hole ||
+    uint32_t hole = fari_urg_is_hole(s, fari_get(&s->rx_tail)) ? 1u : 0;
+    return have >= fari_get(&s->rcvlowat) + hole ||
            (state & (FAR_ST_FIN | FAR_ST_DRAINED));
 }
 
@@ -61,7 +61,7 @@ static uint32_t bits_of(struct far_link *l, uint32_t slot) {
                                                                    : 0;
     // An error that the state does not yet know of is not shown without what
     // the state will say beside it.
-    bool known = state >> FAR_ST_ERR_SHIFT != s->err_seen;
+    bool known = state >> FAR_ST_ERR_SHIFT != fari_get(&s->err_seen);
     bool failed = (known && fari_peek_error(l, slot) != FAR_OK) ||
                   (state & FAR_ST_ERRQUEUE);
     // A listener keeps to itself what it had from an earlier connection.
@@ -80,8 +80,8 @@ static uint32_t bits_of(struct far_link *l, uint32_t slot) {
 static bool has_news(const struct far_link *l, uint32_t slot) {
     const struct fari_sock *s = &l->socks[slot];
     const struct far_far_line *line = fari_far_says(l, slot);
-    return line && (far_load(&line->rx_head) != s->rx_head ||
-                       far_load(&line->urg) != s->urg_word);
+    return line && (far_load(&line->rx_head) != fari_get(&s->rx_head) ||
+                       far_load(&line->urg) != fari_get(&s->urg_word));
 }
 
 static void look_rx(struct far_link *l, uint32_t slot, int sock, bool arm) {

@@ -72,7 +72,7 @@ static void let_rx(struct far_link *l, uint32_t slot, bool moved) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->rx_lock);
     if (moved && fari_refresh_rx(l, slot) == FAR_OK) {
-        s->rx_tail = s->rx_head;
+        fari_set(&s->rx_tail, s->rx_head);
         fari_publish_rx(l, slot, true);
     }
     fari_lock(l, &l->lock);

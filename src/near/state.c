@@ -10,7 +10,7 @@ uint32_t fari_state(const struct far_link *l, uint32_t slot) {
 int fari_peek_error(const struct far_link *l, uint32_t slot) {
     const struct far_far_line *line = fari_far_says(l, slot);
     uint32_t err = line ? far_load(&line->err) : 0;
-    if (err >> 16 == l->socks[slot].err_seen) {
+    if (err >> 16 == fari_get(&l->socks[slot].err_seen)) {
         return FAR_OK;
     }
     return -(int)(err & 0xffffu);
@@ -25,7 +25,7 @@ int fari_take_error(struct far_link *l, uint32_t slot) {
     const struct far_far_line *line = fari_far_says(l, slot);
     uint32_t err = line ? far_load(&line->err) : 0;
     bool mine = err >> 16 != l->socks[slot].err_seen;
-    l->socks[slot].err_seen = err >> 16;
+    fari_set(&l->socks[slot].err_seen, err >> 16);
     fari_unlock(l, &l->lock);
     return mine ? -(int)(err & 0xffffu) : FAR_OK;
 }
@@ -43,7 +43,7 @@ int fari_refresh_tx(struct far_link *l, uint32_t slot) {
     }
     // Far has read what we may now overwrite.
     FAR_RMB(FAR_AT_TX_ROOM);
-    s->tx_tail = tail;
+    fari_set(&s->tx_tail, tail);
     return FAR_OK;
 }
 
@@ -61,7 +61,7 @@ int fari_refresh_rx(struct far_link *l, uint32_t slot) {
     }
     // Pairs with far's FAR_WMB(): the bytes below head are visible.
     FAR_RMB(FAR_AT_RX_THEN);
-    s->rx_head = head;
+    fari_set(&s->rx_head, head);
     // Stored before the head that reaches its mark.
     uint32_t urg = far_load(&line->urg);
     if (urg != s->urg_word) {

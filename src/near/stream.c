@@ -44,7 +44,7 @@ int fari_may_send(struct far_link *l, uint32_t slot, bool tell) {
     uint32_t state = line ? far_load(&line->state) : 0;
     // The error after the state.
     if (fari_is_down(l) ||
-        (line && far_load(&line->err) >> 16 != s->err_seen)) {
+        (line && far_load(&line->err) >> 16 != fari_get(&s->err_seen))) {
         return by_error(l, slot, tell, state);
     }
     return by_state(s, state);
@@ -94,7 +94,7 @@ static int32_t put(struct far_link *l, uint32_t slot, struct rest *r) {
         if (fari_gather(l, slot, old, r->iov, r->done, n) != FAR_OK) {
             return put > 0 ? put : FAR_EFAULT;
         }
-        s->tx_head = old + n;
+        fari_set(&s->tx_head, old + n);
         if (r->more || s->tx_more == s->tx_head) {
             mark_more(l, slot, s->tx_head, r->more);
         }
@@ -122,7 +122,7 @@ FARI_APART static int32_t put_urgent(struct far_link *l, uint32_t slot,
     if (fari_gather(l, slot, old, r->iov, r->done, n) != FAR_OK) {
         return FAR_EFAULT;
     }
-    s->tx_head = old + n;
+    fari_set(&s->tx_head, old + n);
     r->done += n;
     if (r->done == r->len || !r->waits) {
         s->urg_end = s->tx_head;
@@ -252,7 +252,7 @@ FARI_APART static void meet_mark(struct far_link *l, uint32_t slot,
         q->hole = 1;
         return;
     }
-    s->rx_tail++;
+    fari_set(&s->rx_tail, s->rx_tail + 1u);
     fari_urg_pass(s);
     fari_publish_rx(l, slot, false);
 }
@@ -289,7 +289,7 @@ static int32_t take(struct far_link *l, uint32_t slot, struct want *q) {
         q->got->end = s->rx_tail + skip + n;
         q->stop = fari_urg_is_at(s, q->got->end);
         if (!q->peek) {
-            s->rx_tail += n;
+            fari_set(&s->rx_tail, s->rx_tail + n);
             fari_urg_pass(s);
             fari_publish_rx(l, slot, false);
         }

@@ -9,7 +9,7 @@
 // byte of that one if the reader stands at it, else it becomes plain data.
 static void next_mark(struct fari_sock *s, uint32_t pos) {
     if (fari_urg_is_hole(s, s->rx_tail) && s->rx_head != s->rx_tail) {
-        s->rx_tail++;
+        fari_set(&s->rx_tail, s->rx_tail + 1u);
     }
     if ((int32_t)(pos - s->rx_tail) >= 0) {
         s->urg_pos = pos;
@@ -35,7 +35,7 @@ void fari_urg_news(struct far_link *l, uint32_t slot,
     uint32_t sure = more < FAR_MARKS ? FAR_MARKS - more : 0;
     uint32_t count = (last - (s->urg_word >> 16)) & 0xffffu;
     count = count < sure ? count : sure;
-    s->urg_word = word;
+    fari_set(&s->urg_word, word);
     for (uint32_t i = count; s->type == FAR_SOCK_STREAM && i > 0; i--) {
         next_mark(s, pos[(last - i + 1u) % FAR_MARKS]);
     }

@@ -96,7 +96,7 @@ int far_send_commit(struct far_link *l, int sock, size_t n) {
         uint32_t old = s->tx_head;
         far_ring_clean(FAR_AT_SEND_COMMIT, fari_tx_ring(l, slot),
             l->lay.tx_ring, old, (uint32_t)n);
-        s->tx_head = old + (uint32_t)n;
+        fari_set(&s->tx_head, old + (uint32_t)n);
         fari_publish_tx(l, slot, old);
     }
     fari_unlock(l, &s->tx_lock);
@@ -164,7 +164,7 @@ int far_recv_consume(struct far_link *l, int sock, size_t n) {
         err = FAR_EINVAL;
     }
     if (err == FAR_OK && n > 0) {
-        s->rx_tail += (uint32_t)n + hole;
+        fari_set(&s->rx_tail, s->rx_tail + (uint32_t)n + hole);
         fari_urg_pass(s);
         fari_publish_rx(l, slot, false);
     }

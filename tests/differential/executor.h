@@ -51,7 +51,9 @@ extern const struct net *const net_kernel;
 static int far_stat_fd = -1; // of farsockd's main thread
 
 static struct sock socks[NAMES];
-static int sock_count;
+static _Atomic int sock_count;
+static pthread_mutex_t naming =
+    PTHREAD_MUTEX_INITIALIZER; // two threads may find()
 static uint32_t port_base;
 static uint16_t strange_ports[256]; // in the order in which they were seen
 static uint32_t strange_count;
@@ -157,15 +159,24 @@ static bool waits(const struct step *s) {
     return !strcmp(s->words[s->count - 1], "wait");
 }
 
-static struct sock *find(const char *name) {
+static struct sock *find_or_add(const char *name) {
     for (int i = 0; i < sock_count; i++) {
         if (!strcmp(socks[i].name, name)) {
             return &socks[i];
         }
     }
-    struct sock *k = &socks[sock_count < NAMES - 1 ? sock_count++ : NAMES - 1];
+    int at = sock_count < NAMES - 1 ? sock_count : NAMES - 1;
+    struct sock *k = &socks[at];
     *k = (struct sock){.net = name[0] == 'p' ? net_kernel : net, .handle = -1};
     snprintf(k->name, sizeof k->name, "%s", name);
+    sock_count = at < NAMES - 1 ? at + 1 : sock_count;
+    return k;
+}
+
+static struct sock *find(const char *name) {
+    pthread_mutex_lock(&naming);
+    struct sock *k = find_or_add(name);
+    pthread_mutex_unlock(&naming);
     return k;
 }
 
