@@ -134,7 +134,8 @@ class Options:
             level, option, _, name = self.r.choice(which)
             if self.chance(0.1):
                 level, option, name = self.r.choice((1, 6, 0, 41)), 9999, None
-        room = 4 if self.chance(0.6) else self.r.choice((0, 1, 2, 3, 5, 8, 16, 255, 1000, 4096))
+        usual = 8 if name == "SO_LINGER" else 4
+        room = usual if self.chance(0.6) else self.r.choice((0, 1, 2, 3, 5, 8, 16, 255, 1000, 4096))
         shown = f" {SHOWN[name]}" if name in SHOWN else ""
         if name in ADAPTED and s.kind == STREAM and s.state not in ("new", "bound"):
             shown = " 0"

@@ -261,10 +261,21 @@ class Generator(Sockets, Options, Waits, Messages, Addresses, Descriptors, Edges
             elif t is s:
                 s.state, s.mate = "connected", s  # the two ends meet
         else:
-            to = "@0" if self.chance(0.2) else self.odd_address()
+            to = "@0" if self.chance(0.3) else self.odd_address()
             self.add(f"connect {s.name} {to} {self.wait()}")
             if s.kind == DGRAM:
                 s.mate = None
+            elif to == "@0" and self.chance(0.6):
+                self.left_error(s)
+
+    def left_error(self, s):
+        """Of a connection that was dissolved: the next call tells it, or not."""
+        if self.chance(0.6):
+            self.add(f"listen {s.name} 1")
+        calls = [f"recv {s.name} 9 0 nowait", f"getopt {s.name} 1 4 4"]
+        if self.preload:
+            calls += [f"recvmmsg {s.name} {self.r.choice((0, 1, 3))} 2000 0x0"] * 2
+        self.add(self.r.choice(calls))
 
     def any_accept(self):
         ready = [s for s in self.alive("listening") if s.queue]

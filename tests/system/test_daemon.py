@@ -706,9 +706,9 @@ def links_again(far):
             s.send(hello())
         with contextlib.suppress(ConnectionResetError):
             w = welcome(s)
-            for fd in w.fds:
+            for fd in w.fds if w else ():
                 os.close(fd)
-            return w.status == 0
+            return w is not None and w.status == 0
     return False
 
 
