@@ -160,8 +160,8 @@ int main(int argc, char **argv) {
     if (argc < 3) {
         return 1;
     }
-    to = (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))};
+    to = (struct sockaddr_in){.sin_family = AF_INET,
+        .sin_port = htons((uint16_t)strtol(argv[2], NULL, 10))};
     inet_pton(AF_INET, argv[1], &to.sin_addr);
     int s = connected();
     other_calls(s);
