@@ -64,6 +64,9 @@ void engine_unwatch(struct engine *e, struct watch *w, int fd);
 
 // --- Links ---
 
+// Optional features of the protocol that links may have.
+#define ENGINE_FEATURES (FAR_FEATURE_RESCUE | FAR_FEATURE_BEAT)
+
 struct link_spec {
     void *region; // mapped and zero; the engine writes only the far part
     struct far_layout layout;

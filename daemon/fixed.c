@@ -30,6 +30,7 @@ struct fixed {
     int link_bell; // the engine's own copy of the doorbell
     uint32_t epoch;
     uint32_t seen;     // near's life that is served, or was
+    uint32_t features; // of that life
     bool over;         // that one has ended: wait for the next
     struct link *link; // NULL: none is up
     uint64_t drop_ns;  // since when it is to end, 0: it is not
@@ -118,6 +119,7 @@ static void start_link(struct fixed *f) {
         .gid = IDS_NONE,
         .epoch = f->epoch,
         .seen = f->seen,
+        .features = f->features,
         .bell = f->spec.bell,
         .gone = link_gone,
         .arg = f,
@@ -202,6 +204,8 @@ static void meet(struct fixed *f, struct seen n) {
     }
     if (far_load(&f->far->ready) != f->epoch) {
         clear_part(f);
+        f->features = far_load(&f->near->features) & ENGINE_FEATURES;
+        far_store(&f->far->features, f->features);
         publish(f, f->seen, f->epoch);
         ring(f);
     }

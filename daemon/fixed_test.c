@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
@@ -51,6 +52,9 @@ static struct {
     struct far_join join;
     struct far_link *link;
     void *link_mem;
+    uint32_t wants;
+    // Doorbells that get lost from now on, each way.
+    _Atomic uint32_t lose_to_far, lose_to_near;
 } t;
 
 // --- Near ---
@@ -66,9 +70,18 @@ static void ring(int fd) {
     (void)n;
 }
 
+static bool is_lost(_Atomic uint32_t *left) {
+    uint32_t n = atomic_load(left);
+    while (n != 0 && !atomic_compare_exchange_weak(left, &n, n - 1u)) {
+    }
+    return n != 0;
+}
+
 static void notify(void *ctx) {
     (void)ctx;
-    ring(t.to_far);
+    if (!is_lost(&t.lose_to_far)) {
+        ring(t.to_far);
+    }
 }
 
 static void wake(void *ctx) {
@@ -88,6 +101,9 @@ static int wait(void *ctx, uint64_t deadline_ns) {
     if (n > 0) {
         ssize_t got = read(t.to_near, &count, sizeof count);
         (void)got;
+        if (is_lost(&t.lose_to_near)) {
+            return wait(ctx, deadline_ns);
+        }
     }
     if (t.link != NULL && !far_join_holds(&t.join)) {
         return FAR_ELINKDOWN;
@@ -100,6 +116,15 @@ static const struct far_port port = {
     .notify = notify,
     .wait = wait,
     .wake = wake,
+};
+
+// Of a core whose doorbells may get lost.
+static const struct far_port unreliable = {
+    .now_ns = now,
+    .notify = notify,
+    .wait = wait,
+    .wake = wake,
+    .rescue_ms = FAR_RESCUE_MS,
 };
 
 // A reset: what near's caches held is gone.
@@ -115,7 +140,8 @@ static void near_begin(void) {
         .region = t.near_mem,
         .region_bytes = BYTES,
         .bell = NEAR_BELL,
-        .port = &port,
+        .wants = t.wants,
+        .port = t.wants & FAR_FEATURE_RESCUE ? &unreliable : &port,
     };
     far_join_begin(&t.join);
 }
@@ -404,6 +430,114 @@ TEST(near_that_died_is_not_served) {
     CHECK_EQ(failures, 0);
 }
 
+// --- Where nobody reports a death, and doorbells get lost ---
+
+static void memory_and_links(uint32_t wants) {
+    memory_up();
+    far_up();
+    t.wants = wants;
+    EXPECT(near_up());
+    t.wants = 0;
+    EXPECT_EQ(t.join.features, wants);
+}
+
+static void all_down(void) {
+    far_down(true);
+    memory_down();
+}
+
+TEST(features_are_those_that_near_wants_and_far_has) {
+    memory_and_links(0);
+    all_down();
+    memory_and_links(FAR_FEATURE_RESCUE | FAR_FEATURE_BEAT);
+    all_down();
+    memory_up();
+    far_up();
+    t.wants = 0xffffffffu;
+    CHECK(near_up());
+    CHECK_EQ(t.join.features, FAR_FEATURE_RESCUE | FAR_FEATURE_BEAT);
+    t.wants = 0;
+    all_down();
+    CHECK_EQ(failures, 0);
+}
+
+// A near core that stops for good: its peers get what it had sent, and the end.
+TEST(near_that_is_silent_is_dead) {
+    static uint8_t out[5000];
+    uint8_t in[5000];
+    uint16_t at;
+    memory_and_links(FAR_FEATURE_BEAT);
+    int l = listener(&at);
+    int s = near_connect(at);
+    int peer = accept(l, NULL, NULL);
+    struct timeval patience = {.tv_sec = 20};
+    setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    // As long as it beats it lives, if this machine lets it.
+    uint64_t begun = clock_ns();
+    uint64_t last = begun;
+    uint64_t longest = 0;
+    while (last - begun < FAR_SILENT_MS * UINT64_C(1500000)) {
+        far_link_beat(t.link);
+        poll(NULL, 0, FAR_BEAT_MS / 4);
+        uint64_t at_ns = clock_ns();
+        longest = at_ns - last > longest ? at_ns - last : longest;
+        last = at_ns;
+    }
+    CHECK(far_join_holds(&t.join) || longest > FAR_SILENT_MS * 500000u);
+    CHECK_EQ(far_sendto(t.link, s, out, sizeof out, 0, NULL, FAR_FOREVER),
+        sizeof out);
+    CHECK_EQ(recv(peer, in, sizeof in, MSG_WAITALL), sizeof in);
+    CHECK_EQ(recv(peer, in, sizeof in, 0), 0); // far ends it, nobody else
+    CHECK(!far_join_holds(&t.join));
+    CHECK(near_up()); // and serves its next life
+    echo_once();
+    close(peer);
+    close(l);
+    all_down();
+    CHECK_EQ(failures, 0);
+}
+
+// Far's death, where neither a kernel nor anybody else writes it down.
+TEST(far_that_is_silent_is_dead) {
+    uint16_t at;
+    char c;
+    memory_and_links(FAR_FEATURE_BEAT);
+    int l = listener(&at);
+    int s = near_connect(at);
+    engine_stop(t.engine);
+    ring(t.to_far);
+    pthread_join(t.thread, NULL);
+    while (far_link_beat(t.link)) {
+        poll(NULL, 0, FAR_BEAT_MS / 2);
+    }
+    CHECK(far_join_holds(&t.join));
+    CHECK_EQ(far_recvfrom(t.link, s, &c, 1, 0, NULL, NULL, FAR_FOREVER),
+        FAR_ECONNRESET);
+    t.engine->stop = false;
+    pthread_create(&t.thread, NULL, run, NULL);
+    close(l);
+    all_down();
+    CHECK_EQ(failures, 0);
+}
+
+TEST(lost_doorbells_are_rescued) {
+    struct far_counters near;
+    struct far_counters far;
+    memory_and_links(FAR_FEATURE_RESCUE);
+    // Not each that is lost was needed: another may follow.
+    bool both = false;
+    for (uint32_t i = 0; i < 200 && !both; i++) {
+        t.lose_to_far = 1u - i % 2u;
+        t.lose_to_near = i % 2u;
+        echo_once();
+        far_link_counters(t.link, &near, &far);
+        both = near.rescues != 0 && far.rescues != 0;
+    }
+    CHECK(both);
+    all_down();
+    CHECK_EQ(failures, 0);
+}
+
 // Far may begin anew at any time: it writes the same line, as in another
 // process.
 __attribute__((no_sanitize("thread"))) static void set_version(uint32_t v) {
@@ -453,6 +587,10 @@ int main(void) {
         CASE(far_ends_and_comes_back),
         CASE(far_is_killed_and_comes_back),
         CASE(near_that_died_is_not_served),
+        CASE(features_are_those_that_near_wants_and_far_has),
+        CASE(near_that_is_silent_is_dead),
+        CASE(far_that_is_silent_is_dead),
+        CASE(lost_doorbells_are_rescued),
         CASE(another_version_is_refused),
         CASE(a_layout_that_lies_is_refused),
     };

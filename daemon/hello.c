@@ -6,10 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/engine.h"
 #include "daemon/ivshmem.h"
-
-// Optional features of the protocol that this farsockd has.
-#define FEATURES (FAR_FEATURE_RESCUE | FAR_FEATURE_BEAT)
 
 void hello_refuse(struct far_welcome *w, int err, const char *fmt, ...) {
     w->status = err;
@@ -24,7 +22,7 @@ static int check_fields(const struct far_hello *hello, struct far_welcome *w) {
         hello_refuse(w, FAR_EOPNOTSUPP, "unknown kind of connection %u",
             hello->kind);
     }
-    w->features = hello->features & FEATURES;
+    w->features = hello->features & ENGINE_FEATURES;
     return w->status;
 }
 

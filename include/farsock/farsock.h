@@ -53,7 +53,8 @@ struct far_link *far_link_init(void *mem, void *region, uint64_t region_bytes,
 struct far_join {
     void *region;
     uint64_t region_bytes;
-    uint32_t bell; // how far rings us, as the port's platform has it
+    uint32_t bell;  // how far rings us, as the port's platform has it
+    uint32_t wants; // bits of far_feature, see port.h and far_link_beat()
     const struct far_port *port;
     void *ctx;
     // Out, valid after FAR_OK:
@@ -61,6 +62,7 @@ struct far_join {
     uint32_t epoch; // of this life of ours
     uint32_t far_epoch;
     uint32_t far_bell; // [after the first step] how we ring far; 0: unknown
+    uint32_t features; // those wanted that far has, too
 };
 
 // Announces a new life of near. Whatever lay in near's half is given up.

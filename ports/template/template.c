@@ -107,9 +107,12 @@ static void unpark(void *ctx, _Atomic uint32_t *word) {
 }
 
 // rescue_ms is 0: these doorbells arrive. Where one may get lost, say how often
-// who waits shall look by itself (FAR_RESCUE_MS), and find out why it does.
-// copy is NULL: memory that the program gives is always there. moved is NULL:
-// no signal goes on after a call that has moved a part.
+// who waits shall look by itself (FAR_RESCUE_MS), have FAR_FEATURE_RESCUE in
+// far_join.wants, so that far looks, too, and find out why it does. Where
+// nobody tells one side of the other's death: FAR_FEATURE_BEAT, and
+// far_link_beat() from a timer. copy is NULL: memory that the program gives is
+// always there. moved is NULL: no signal goes on after a call that has moved a
+// part.
 static const struct far_port port = {
     .now_ns = now_ns,
     .notify = notify,

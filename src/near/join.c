@@ -32,7 +32,7 @@ void far_join_begin(struct far_join *j) {
     publish(j, 0);
     far_store(&h->magic, FAR_WIRE_MAGIC);
     far_store(&h->version, FAR_WIRE_VERSION);
-    far_store(&h->features, 0);
+    far_store(&h->features, j->wants);
     far_store(&h->bell, j->bell);
     FAR_WMB(FAR_AT_JOIN_EPOCH);
     far_store(&h->epoch, j->epoch);
@@ -54,6 +54,7 @@ static int take_layout(struct far_join *j) {
     FAR_RMB(FAR_AT_JOIN_LAYOUT_THEN);
     FAR_INV(FAR_AT_JOIN_LAYOUT, far, sizeof *far);
     copy_layout(&j->layout, &far->layout);
+    j->features = far_load(&far->hdr.features) & j->wants;
     if ((uint64_t)j->layout.far_at * FAR_LINE != j->region_bytes / 2u) {
         return FAR_EBADMSG;
     }
