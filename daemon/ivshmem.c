@@ -25,7 +25,9 @@
 #include "farsock/errors.h"
 #include "farsock/mem.h"
 
-#define GREETING_MS 5000
+#define GREETING_MS  5000
+#define GREETING_MAX 4096 // numbers in it
+#define TURN_NUMBERS 64
 
 struct ivshmem {
     struct watch watch;
@@ -113,6 +115,8 @@ static void meet_peer(struct ivshmem *v, int id, int fd) {
         close(fd);
         return;
     }
+    // Whatever it is: ringing it must not make us wait.
+    fcntl(fd, F_SETFL, O_NONBLOCK);
     *place = fd;
     if (v->fixed != NULL) {
         fixed_look(v->fixed);
@@ -155,7 +159,7 @@ static void lose_server(struct ivshmem *v) {
 static void server_ready(struct watch *w, uint32_t events) {
     struct ivshmem *v = (struct ivshmem *)w;
     (void)events;
-    for (;;) {
+    for (int i = 0; i < TURN_NUMBERS; i++) {
         int64_t number;
         int fd;
         int rc = ivshmem_receive(v->sock, &number, &fd);
@@ -167,6 +171,9 @@ static void server_ready(struct watch *w, uint32_t events) {
             return;
         }
     }
+    // It may say more without end. Watched anew, that is the next turn's.
+    engine_rewatch(v->engine, &v->watch, &v->watch, v->sock,
+        EPOLLIN | EPOLLRDHUP);
 }
 
 // --- The greeting ---
@@ -182,16 +189,29 @@ static bool wait_number(struct ivshmem *v, int64_t *number, int *fd) {
     return rc > 0;
 }
 
+// One without a descriptor.
+static bool wait_plain(struct ivshmem *v, int64_t *number) {
+    int fd;
+    if (!wait_number(v, number, &fd)) {
+        return false;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd < 0;
+}
+
 static bool take_greeting(struct ivshmem *v) {
     int64_t number;
     int fd;
-    if (!wait_number(v, &number, &fd) || number != IVSHMEM_VERSION ||
-        !wait_number(v, &number, &fd) || number < 0 || number >= IVSHMEM_IDS) {
+    if (!wait_plain(v, &number) || number != IVSHMEM_VERSION ||
+        !wait_plain(v, &number) || number < 0 || number >= IVSHMEM_IDS) {
         return false;
     }
     v->id = (int)number;
-    while (v->bell < 0 || v->mem == NULL) {
-        if (!wait_number(v, &number, &fd) || !take(v, number, fd)) {
+    for (int i = 0; v->bell < 0 || v->mem == NULL; i++) {
+        if (i == GREETING_MAX || !wait_number(v, &number, &fd) ||
+            !take(v, number, fd)) {
             return false;
         }
     }
