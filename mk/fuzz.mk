@@ -7,12 +7,12 @@
 
 .PHONY: fuzz fuzz-afl fuzz-build fuzz-coverage
 
-FUZZ_HELP := $(addprefix tests/fuzz/,alone.c guard.c honest.c main.c side.c \
-    watch.c)
+FUZZ_HELP := $(addprefix tests/fuzz/,alone.c fault.c guard.c honest.c main.c \
+    side.c watch.c)
 # What the targets near and engine have for themselves.
 FUZZ_NEAR := $(addprefix tests/fuzz/,far_play.c far_serve.c far_side.c \
     near_calls.c)
-FUZZ_ENGINE := tests/fuzz/engine_near.c
+FUZZ_ENGINE := tests/fuzz/engine_near.c tests/fuzz/engine_rare.c
 FUZZ_SRC := $(filter-out $(FUZZ_HELP) $(FUZZ_NEAR) $(FUZZ_ENGINE),\
     $(wildcard tests/fuzz/*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
@@ -21,11 +21,11 @@ FUZZ_OBJ := $(call obj,$(filter-out %/main.c,$(FUZZ_HELP))) \
 FUZZ_MAIN := $(if $(filter fuzz,$(SAN)),,$(call obj,tests/fuzz/main.c))
 
 # tests/fuzz/guard.c stands between whoever calls a target and the target.
-$(FUZZ): LIBS = $(INIH_LIBS) $(SECCOMP_LIBS) $(FUZZ_LINK) \
-    -Wl,--wrap=LLVMFuzzerTestOneInput
+$(FUZZ): LIBS = $(INIH_LIBS) $(SECCOMP_LIBS) $(FUZZ_LINK) @tests/fuzz/wraps
 $(B)/fuzz/near: $(call obj,$(FUZZ_NEAR))
 $(B)/fuzz/engine: $(call obj,$(wildcard $(FUZZ_ENGINE)))
-$(FUZZ): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_OBJ) $(FUZZ_MAIN)
+$(FUZZ): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_OBJ) $(FUZZ_MAIN) \
+    tests/fuzz/wraps
 	$(link)
 
 # The calls of the target near, against a far side that scribbles beside it.

@@ -11,6 +11,7 @@
 #include "daemon/conn.h"
 #include "daemon/hello.h"
 #include "fuzz/alone.h"
+#include "fuzz/fault.h"
 #include "fuzz/input.h"
 
 #define ENDS 4u
@@ -116,6 +117,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc;
     (void)argv;
     fuzz_alone();
+    fault_clock();
     config_init(&config);
     config.sockets = 4;
     config.max_sockets = 8;
@@ -148,10 +150,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             listen_to(ends[i]);
         } else if (op % 8u == 5) {
             shutdown(ends[i], op & 0x80 ? SHUT_RD : SHUT_WR);
+        } else if ((op & 0x87u) == 0x87u) {
+            fault_choose(&in);
+        } else if ((op & 0x47u) == 0x47u) {
+            fault_time(&in);
         } else {
             engine_turn(service.engine, false);
         }
     }
+    fault_none();
     engine_turn(service.engine, false);
     end_all();
     return 0;

@@ -15,6 +15,7 @@
 #include "farsock/proto.h"
 #include "fuzz/alone.h"
 #include "fuzz/engine_near.h"
+#include "fuzz/fault.h"
 #include "fuzz/input.h"
 #include "fuzz/side.h"
 #include "fuzz/watch.h"
@@ -23,8 +24,9 @@
 #define DONE_MAX 30000 // and milliseconds for a lookup that is at work
 
 static struct engine *engine;
-struct side side;
+struct side side = {.name = "side"};
 static struct input changes; // of what was just read
+bool unrung;                 // messages whose doorbell is lost
 int peers[PEERS];            // native ends of hostile streams
 uint16_t peer_port;
 static int listener;
@@ -77,7 +79,9 @@ static void put_bytes(uint32_t pos, const void *from, uint32_t n) {
 
 static void publish(void) {
     poke32(offsetof(struct far_near_ctl, cmd), side.cmd_head);
-    side_ring(&side);
+    if (!unrung) {
+        side_ring(&side);
+    }
 }
 
 void put(struct far_msg m, const void *payload, uint32_t len) {
@@ -147,6 +151,20 @@ void new_lines(uint32_t slot, uint32_t gen) {
     watch_poke(side.region + line_at(slot), &line, sizeof line);
 }
 
+void put_socket(uint32_t slot, uint32_t family, uint32_t type, uint32_t proto) {
+    struct far_req_socket req = {
+        .rings = side_rings(&side, slot, near_word(slot, 0) + 1u),
+        .family = family,
+        .type = type,
+        .proto = proto,
+    };
+    new_lines(slot, req.rings.gen);
+    put((struct far_msg){.op = FAR_OP_SOCKET,
+            .tag = (uint16_t)(1u + slot % SIDE_TAGS),
+            .sock = (uint16_t)slot},
+        &req, sizeof req);
+}
+
 static void make_socket(struct input *in) {
     uint32_t slot = take8(in) % SIDE_SOCKETS;
     uint32_t gen = near_word(slot, 0) + 1u;
@@ -199,7 +217,7 @@ static void write_ring(struct input *in) {
     uint8_t bytes[1024];
     take(in, bytes, len);
     for (uint32_t i = 0; i < len; i++) {
-        ring[(head + i) % SIDE_RING] = bytes[i];
+        ring[(head + i) % side.ring] = bytes[i];
     }
     poke32(line_at(slot) + offsetof(struct far_near_line, tx_head), head + len);
 }
@@ -226,7 +244,7 @@ static void write_dgram(struct input *in) {
         {&to, h.flags & FAR_DGRAM_ADDR ? sizeof to : 0}, {rest, n}};
     for (size_t k = 0; k < 3; k++) {
         for (uint32_t i = 0; i < parts[k].n; i++) {
-            ring[pos++ % SIDE_RING] = ((const uint8_t *)parts[k].p)[i];
+            ring[pos++ % side.ring] = ((const uint8_t *)parts[k].p)[i];
         }
     }
     poke32(line_at(slot) + offsetof(struct far_near_line, tx_head), pos);
@@ -379,8 +397,10 @@ static void look(bool dump) {
     static char text[16384];
     static struct config config;
     struct ctl c = {.engine = engine, .config = &config, .dump = dump};
+    fault_within(true);
     while (ctl_fill(&c, text, sizeof text) > 0) {
     }
+    fault_within(false);
 }
 
 // --- One input ---
@@ -399,7 +419,7 @@ static void write_anywhere(struct input *in) {
 
 static void step(struct input *in) {
     uint8_t op = take8(in);
-    if (op >= 128u && op < 128u + 5u * (WELL_STEPS + 1u)) {
+    if (op >= 128u && op < 128u + 5u * WELL_STEPS) {
         well_step((op - 128u) / 5u, in);
         if ((op - 128u) % 5u < 3u) {
             honest_turn();
@@ -521,8 +541,15 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc;
     (void)argv;
     fuzz_alone();
+    fault_clock();
+    rare_begin();
     far_log_limit(FAR_LOG_ERROR);
-    struct engine_config config = {.resolver_threads = 1};
+    struct engine_config config = {
+        .resolver_threads = 1,
+        .orphan_bytes = 540000, // two big rings, and of one link only one
+        .orphan_link_bytes = 280000,
+        .user_tokens = 3,
+    };
     engine = engine_new(&config);
     listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct sockaddr_in sa = {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "farsock/proto.h"
+#include "fuzz/fault.h"
 
 #define PORT0   7000u // of slot 0, bound
 #define TOKENS  4u
@@ -122,6 +123,9 @@ static void tune(struct input *in) {
         {FAR_SOL_SOCKET, FAR_SO_SNDBUF},
         {FAR_SOL_SOCKET, FAR_SO_RCVBUF},
         {FAR_SOL_SOCKET, FAR_SO_KEEPALIVE},
+        {FAR_IPPROTO_IPV6, FAR_IPV6_RECVERR},
+        {FAR_SOL_SOCKET, FAR_SO_TIMESTAMPING},
+        {FAR_IPPROTO_IP, FAR_IP_RECVTOS},
     };
     struct {
         struct far_req_setsockopt head;
@@ -187,7 +191,7 @@ static void ask_control(struct input *in) {
 
 static void ask_recv(struct input *in) {
     uint8_t how = take8(in);
-    struct far_req_recv req = {.room = how & 0x10 ? 65507 : 100u,
+    struct far_req_recv req = {.room = how & 0x10 ? 70000u : 100u,
         .flags = how & 0x20 ? FAR_RECV_PEEK : 0};
     ask(FAR_OP_RECV, how % SIDE_SOCKETS, &req, sizeof req);
 }
@@ -214,7 +218,7 @@ static void read_all(struct input *in) {
 static void fill(struct input *in) {
     uint32_t slot = slot_of(in);
     poke32(line_at(slot) + NEAR(tx_head),
-        far_word(slot, FAR(tx_tail)) + SIDE_RING);
+        far_word(slot, FAR(tx_tail)) + side.ring);
     kick(slot);
 }
 
@@ -251,10 +255,10 @@ static void datagram(struct input *in) {
     };
     uint32_t n = sizeof r.h + (r.h.flags & FAR_DGRAM_ADDR ? sizeof r.to : 0);
     for (uint32_t i = 0; i < n; i++) {
-        ring[(head + i) % SIDE_RING] = ((const uint8_t *)&r)[i];
+        ring[(head + i) % side.ring] = ((const uint8_t *)&r)[i];
     }
     uint32_t all = n + FAR_ALIGN8(r.h.len);
-    uint32_t end = head + (all < SIDE_RING ? all : SIDE_RING);
+    uint32_t end = head + (all < side.ring ? all : side.ring);
     poke32(line_at(slot) + NEAR(tx_head), end);
     struct far_req_flush req = {.pos = head + all, .flags = how >> 3 & 1u};
     if (how & 0x20) {
@@ -270,7 +274,7 @@ static void more_of_it(struct input *in) {
     uint32_t n = take8(in) * 8u;
     uint32_t head = near_word(slot, NEAR(tx_head));
     uint32_t used = head - far_word(slot, FAR(tx_tail));
-    if (used + n <= SIDE_RING) {
+    if (used + n <= side.ring) {
         poke32(line_at(slot) + NEAR(tx_head), head + n);
     }
     kick(slot);
@@ -380,14 +384,15 @@ static step *const steps[WELL_STEPS] = {
     connection_in,
     share_well,
     adopt_well,
+    use_token,
+    fault_choose,
+    fault_time,
+    rare_policy,
+    rare_step,
 };
 
 void well_step(uint32_t which, struct input *in) {
-    if (which == WELL_STEPS) {
-        use_token(in);
-    } else {
-        steps[which](in);
-    }
+    steps[which](in);
 }
 
 void well_end(void) {
@@ -402,4 +407,6 @@ void well_end(void) {
     }
     udp = -1;
     last_tag = 0;
+    unrung = false;
+    rare_end();
 }

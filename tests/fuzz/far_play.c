@@ -154,7 +154,7 @@ void far_step(void) {
             any_message();
             break;
         case 2:
-            far_answer(false);
+            far_answer(FAR_ANYHOW);
             break;
         case 3:
             write_line();
@@ -193,8 +193,14 @@ void far_step(void) {
         case 14:
             far_take_tx(slot);
             break;
+        case 18:
+            far_new_state(slot, take8(f->in));
+            break;
+        case 19:
+            far_answer(FAR_REFUSED);
+            break;
         default: // the rules are kept, as often as not
-            far_answer(true);
+            far_answer(FAR_WELL);
             break;
     }
     f->busy = false;

@@ -23,8 +23,10 @@ struct far_player {
     uint32_t big[FAR_SIDE_SOCKETS];   // bytes of a datagram still to come
     uint32_t marks[FAR_SIDE_SOCKETS]; // urgent bytes so far
     uint32_t depth;                   // calls beside the first one
-    bool busy;                        // at a step already
-    bool wild;                        // near's part is no longer near's word
+    _Atomic uint32_t *taken; // a lock that another thread has, NULL: none
+    bool others;             // other threads' calls come wherever they can
+    bool busy;               // at a step already
+    bool wild;               // near's part is no longer near's word
 };
 extern struct far_player far_side;
 
@@ -43,8 +45,13 @@ uint32_t far_near_word(uint32_t slot, size_t field);
 void far_put(struct far_msg m, const void *payload, uint32_t len);
 void far_kicked(uint32_t slot);
 
-// Answers near's next request, well or not; false: there is none.
-bool far_answer(bool well);
+// Answers near's next request: by the rules, with an error, or with anything;
+// false: there is none.
+enum far_answer { FAR_WELL, FAR_REFUSED, FAR_ANYHOW };
+bool far_answer(enum far_answer how);
+
+// A state in place of the one that a socket has.
+void far_new_state(uint32_t slot, uint8_t how);
 
 // Bytes, a datagram, a mark, an end: as one who keeps the rules does it.
 void far_give_bytes(uint32_t slot, const void *from, uint32_t n);

@@ -121,6 +121,15 @@ void far_end(uint32_t slot, uint8_t how) {
     far_kicked(slot);
 }
 
+void far_new_state(uint32_t slot, uint8_t how) {
+    static const uint32_t states[] = {0, FAR_ST_CONNECTED, FAR_ST_CONNECTING,
+        FAR_ST_LISTENING, FAR_ST_CLOSED, FAR_ST_CONNECTED | FAR_ST_RDHUP,
+        FAR_ST_HUP | FAR_ST_RDHUP | FAR_ST_DRAINED, FAR_ST_SHARED};
+    set_word(slot, FIELD(state),
+        (far_word(slot, FIELD(state)) & ~0xffffu) | states[how & 7u]);
+    far_kicked(slot);
+}
+
 void far_take_tx(uint32_t slot) {
     set_word(slot, FIELD(tx_tail), far_near_word(slot, NEAR(tx_head)));
     set_word(slot, FIELD(tx_wake), far_near_word(slot, NEAR(tx_head)));
@@ -283,8 +292,11 @@ static uint32_t data_for(const struct far_msg *m, const uint8_t *buf,
     }
 }
 
-bool far_answer(bool well) {
+bool far_answer(enum far_answer how_well) {
     struct far_msg m;
+    static const int32_t errors[] = {FAR_EAGAIN, FAR_EINPROGRESS, FAR_EALREADY,
+        FAR_ECONNABORTED, FAR_ENOTCONN, FAR_EINVAL, FAR_EAFNOSUPPORT,
+        FAR_EMSGSIZE, FAR_EPIPE, FAR_ECANCELED, FAR_ENETDOWN, FAR_EINTR};
     uint8_t buf[FAR_RECORD_MAX];
     uint8_t data[2u * FAR_RECORD_MAX] = {0};
     if (!next_request(&m, buf)) {
@@ -296,7 +308,9 @@ bool far_answer(bool well) {
     }
     struct far_reply rep = {0};
     uint32_t len = 0;
-    if (well) {
+    if (how_well == FAR_REFUSED) {
+        rep.result = errors[take8(f->in) % (sizeof errors / sizeof *errors)];
+    } else if (how_well == FAR_WELL) {
         len = data_for(&m, buf, data + sizeof rep, &rep.result);
         rep.total = len;
     } else {

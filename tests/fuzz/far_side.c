@@ -72,12 +72,15 @@ static void another_call(uint64_t deadline_ns) {
     }
     uint64_t deadline = f->deadline;
     uint32_t sleeps = f->sleeps;
+    bool others = f->others;
+    f->others = false;
     f->depth++;
     watch_anew();
     far_side_beside();
     watch_anew();
     f->depth--;
     f->deadline = deadline;
+    f->others = others;
     // What took its time was the other one.
     f->sleeps = f->now > deadline_ns ? 0 : sleeps;
 }
@@ -105,9 +108,22 @@ static int sleep_near(void *ctx, uint64_t deadline_ns) {
     return f->now < deadline_ns ? FAR_OK : FAR_ETIMEDOUT;
 }
 
+void far_side_hold(_Atomic uint32_t *word) {
+    uint32_t free = 0;
+    if (f->port.park && !f->taken &&
+        atomic_compare_exchange_strong(word, &free, 1u)) {
+        f->taken = word;
+    }
+}
+
 static void park(void *ctx, _Atomic uint32_t *word, uint32_t value,
     uint64_t deadline_ns) {
     (void)ctx;
+    if (word == f->taken) {
+        f->taken = NULL;
+        atomic_store(word, 0u);
+        return;
+    }
     too_long();
     f->now += 100000u;
     if (f->in->left == 0) {
@@ -158,6 +174,9 @@ static struct far_held *held(void) {
 static void let_go(void) {
     if (now_held.depth != 0) {
         far_side_fail("something is held when all is let go");
+    }
+    if (f->others) { // now as well as later
+        another_call(FAR_FOREVER);
     }
 }
 
@@ -235,6 +254,7 @@ struct far_link *far_side_begin(struct input *in, struct input changes,
     f->memory = malloc(far_link_size(&f->lay));
     f->link = far_link_init(f->memory, f->region, f->bytes, &f->lay, &f->port,
         NULL, &err);
+    f->others = how & 0x40;
     return f->link;
 }
 

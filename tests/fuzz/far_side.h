@@ -30,6 +30,9 @@ void far_side_sleep(uint64_t deadline_ns);
 // The port's clock. Each look at it takes a microsecond.
 uint64_t far_side_now(void);
 
+// The word of a lock is taken, by another thread; who waits for it gets it.
+void far_side_hold(_Atomic uint32_t *word);
+
 // Ends the process if a call that was to end by deadline_ns has slept more
 // often than any needs to.
 void far_side_call(uint64_t deadline_ns);

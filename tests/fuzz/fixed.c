@@ -1,5 +1,6 @@
 // Memory that stays, of which the near half is anything at any time, as
-// farsockd serves it beside an honest link. SPDX-License-Identifier: MIT
+// farsockd serves it beside an honest link.
+// SPDX-License-Identifier: MIT
 #include "daemon/fixed.h"
 
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "daemon/core.h"
 #include "daemon/log.h"
 #include "fuzz/alone.h"
+#include "fuzz/fault.h"
 #include "fuzz/input.h"
 #include "fuzz/side.h"
 #include "fuzz/watch.h"
@@ -19,6 +21,7 @@
 #define HALF      (BYTES / 2u)
 #define NEAR_BELL 7u
 #define GONE_MAX  4096u
+#define TRIES     256 // more than orders can make fail
 
 static struct engine *engine;
 static struct fixed *fixed;
@@ -26,6 +29,7 @@ static struct far_layout layout;
 static uint8_t *memory;
 static struct input changes;
 static int to_far, to_near, usual;
+static uint32_t no_bell; // looks for near's doorbell that find none
 
 static void fail(const char *what) {
     fprintf(stderr, "fixed: %s\n", what);
@@ -34,7 +38,8 @@ static void fail(const char *what) {
 
 static int bell_to_near(void *arg, uint32_t bell) {
     (void)arg;
-    return bell == NEAR_BELL ? to_near : -1;
+    no_bell -= no_bell > 0;
+    return bell == NEAR_BELL && no_bell == 0 ? to_near : -1;
 }
 
 static void poke(size_t at, uint32_t v) {
@@ -117,6 +122,14 @@ static void step(struct input *in) {
         case 6:
             if (op & 0x80) {
                 fixed_near_gone(fixed);
+            } else if (op & 0x40) {
+                fault_choose(in);
+            } else if (op & 0x20) {
+                fault_time(in);
+            } else if (op & 0x10) {
+                fixed_lost(fixed, "its memory was cut");
+            } else if (op & 0x08) {
+                no_bell = 2; // its descriptor is still on its way
             }
             break;
         default:
@@ -126,7 +139,7 @@ static void step(struct input *in) {
     (void)n;
 }
 
-static void begin(void) {
+static void begin(struct input *in) {
     struct fixed_spec spec = {
         .engine = engine,
         .region = memory,
@@ -140,7 +153,20 @@ static void begin(void) {
     };
     memset(memory, 0, BYTES);
     far_layout_fit(&layout, BYTES, spec.sockets, spec.tags, 0);
-    fixed = fixed_new(&spec);
+    uint8_t how = take8(in);
+    if (how & 0x80) {
+        fault_choose(in);
+    }
+    if (how & 0x40) { // life 0 is none
+        memset(memory + HALF, 0xff, sizeof(struct far_part_header));
+    }
+    struct fixed_spec small = spec;
+    small.sockets = 60000;
+    if (how & 0x20 && fixed_new(&small)) {
+        fail("it begins with more sockets than fit");
+    }
+    for (int i = 0; i < TRIES && !(fixed = fixed_new(&spec)); i++) {
+    }
     if (!fixed) {
         fail("it does not begin");
     }
@@ -170,6 +196,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc;
     (void)argv;
     fuzz_alone();
+    fault_clock();
     far_log_limit(FAR_LOG_ERROR);
     engine = engine_new(&config);
     memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
@@ -189,11 +216,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         usual = fuzz_descriptors();
     }
     changes = split(&in, take8(&in) * size / 512u);
-    begin();
+    begin(&in);
     while (in.left > 0) {
         step(&in);
     }
     changes.left = 0;
+    fault_none();
     end();
     honest_finish();
     if (fuzz_descriptors() > usual) {

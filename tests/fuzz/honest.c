@@ -9,14 +9,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/core.h"
 #include "farsock/proto.h"
+#include "fuzz/fault.h"
 #include "fuzz/side.h"
 #include "ring/ring.h"
 
 #define LATE   32u // turns of the engine that anything may take
 #define PROMPT 8u  // what takes more gives the processor away
 
-static struct side side;
+static struct side side = {.name = "honest"};
 static struct far_msg_writer cmd;
 static struct far_msg_reader evt;
 static uint32_t tx_head, rx_tail; // of slot 0's stream
@@ -133,6 +135,9 @@ void honest_begin(struct engine *e) {
         fail("has no socket");
     }
     connect_peer();
+    fault_spare(side.link->slots[0].sock->fd);
+    fault_spare(side.to_far);
+    fault_spare(side.far_end);
 }
 
 static void give_near(uint32_t most) {

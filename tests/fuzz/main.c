@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "fuzz/input.h"
 
@@ -13,6 +12,30 @@
 __attribute__((weak)) int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static unsigned count;
+
+// Clang's counters, where this build has them.
+extern uint64_t *__llvm_profile_begin_counters(void) __attribute__((weak));
+extern uint64_t *__llvm_profile_end_counters(void) __attribute__((weak));
+
+// With FUZZ_NEW in the environment: names an input by which a counter is not 0
+// any more that was 0 after all before it.
+static void say_new(const char *path) {
+    static uint8_t *seen;
+    bool some = false;
+    if (!getenv("FUZZ_NEW") || !__llvm_profile_begin_counters) {
+        return;
+    }
+    const uint64_t *from = __llvm_profile_begin_counters();
+    size_t n = (size_t)(__llvm_profile_end_counters() - from);
+    seen = seen ? seen : calloc(n, 1);
+    for (size_t i = 0; i < n; i++) {
+        some |= from[i] != 0 && !seen[i];
+        seen[i] |= from[i] != 0;
+    }
+    if (some) {
+        printf("new: %s\n", path);
+    }
+}
 
 static void run_file(const char *path) {
     static uint8_t buf[INPUT_MAX];
@@ -26,26 +49,27 @@ static void run_file(const char *path) {
         LLVMFuzzerTestOneInput(data, n);
         free(data);
         count++;
+        say_new(path);
     }
 }
 
 static void run_path(const char *path) {
-    struct stat st;
-    DIR *dir =
-        stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? opendir(path) : NULL;
-    if (!dir) {
+    struct dirent **names;
+    // In this order everywhere.
+    int count_of = scandir(path, &names, NULL, alphasort);
+    if (count_of < 0) {
         run_file(path);
         return;
     }
-    struct dirent *e;
-    while ((e = readdir(dir))) {
+    for (int i = 0; i < count_of; i++) {
         char name[4096];
-        snprintf(name, sizeof name, "%s/%s", path, e->d_name);
-        if (e->d_name[0] != '.') {
+        snprintf(name, sizeof name, "%s/%s", path, names[i]->d_name);
+        if (names[i]->d_name[0] != '.') {
             run_file(name);
         }
+        free(names[i]);
     }
-    closedir(dir);
+    free(names);
 }
 
 int main(int argc, char **argv) {

@@ -42,8 +42,15 @@ int sock(uint8_t i) {
 }
 
 struct far_addr addr(void) {
+    uint8_t family = take8(&in);
+    if (family == 0x5a) { // IPv4, in IPv6
+        return (struct far_addr){.family = FAR_AF_INET6,
+            .ip = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
+    }
     return (struct far_addr){
-        .family = take8(&in) & 1 ? FAR_AF_INET : FAR_AF_INET6,
+        .family = family & 1       ? FAR_AF_INET
+                  : family == 0xfe ? FAR_AF_UNSPEC
+                                   : FAR_AF_INET6,
         .port = take8(&in),
         .ip = {127, 0, 0, 1},
         .scope = in.left % 32u == 7u,
@@ -56,7 +63,8 @@ uint32_t send_flags(uint8_t how) {
     return (how & 0x01 ? FAR_MSG_OOB : 0) | (how & 0x02 ? FAR_MSG_MORE : 0) |
            (how & 0x04 ? FAR_MSG_DONTWAIT : 0) |
            (how & 0x08 ? FAR_MSG_DONTROUTE : 0) |
-           (how & 0x10 ? FAR_MSG_CONFIRM : 0);
+           (how & 0x10 ? FAR_MSG_CONFIRM : 0) |
+           (how & 0x20 ? FAR_MSG_PROBE : 0);
 }
 
 uint32_t recv_flags(uint8_t how) {
@@ -87,7 +95,8 @@ static void send_some(uint8_t i) {
     uint8_t how = take8(&in);
     uint32_t len = take_number(&in) * 8u % sizeof buf;
     struct far_addr to = addr();
-    memset(buf, how, len);
+    memset(buf, how, sizeof buf);
+    len += how & 0x20 && len < 900u ? 2000u : 0; // more than the ring holds
     int32_t n = far_sendto(l, sock(i), buf, len,
         how & 0x40 ? send_flags(take8(&in)) : 0, how & 0x80 ? &to : NULL,
         deadline(how));
@@ -139,17 +148,17 @@ static void recv_msg(uint8_t i) {
 
 static void send_msg(uint8_t i) {
     uint8_t buf[64] = {0};
-    uint64_t ctl[8];
+    uint64_t ctl[200];
     struct far_addr to = addr();
     uint8_t how = take8(&in);
     struct far_iov iov = {buf, sizeof buf};
-    take(&in, ctl, sizeof ctl);
+    take(&in, ctl, 64);
     struct far_msghdr m = {
         .name = how & 0x40 ? &to : NULL,
         .iov = &iov,
         .iov_count = 1,
         .ctl = ctl,
-        .ctl_len = how & 0x38u,
+        .ctl_len = how == 0x3f ? sizeof ctl : how & 0x38u,
     };
     int32_t n = far_sendmsg(l, sock(i), &m, 0, deadline(how));
     check(n <= (int32_t)sizeof buf, "more was sent than was given");
@@ -305,7 +314,7 @@ static void socket_one(uint8_t i) {
     uint8_t how = take8(&in);
     far_side_call(FAR_FOREVER);
     keep(i, far_socket(l, how & 0x10 ? FAR_AF_INET6 : FAR_AF_INET,
-                types[how & 3u], how & 0x40 ? 1 : 0));
+                types[how & 3u], how & 0x40 ? how & 0x20 ? 255 : 1 : 0));
 }
 
 static void share_one(uint8_t i) {
@@ -371,8 +380,15 @@ static call *const calls[32] = {
 };
 
 static void step(void) {
+    static call *const rare[8] = {
+        call_crowd, call_hold, call_long, call_timeout};
     uint8_t op = take8(&in);
-    calls[op % 32u](op >> 6);
+    uint8_t which = op >> 3 & 7u;
+    if ((op & 0xc7u) == 0xc7u && rare[which]) {
+        rare[which](op >> 6);
+    } else {
+        calls[op % 32u](op >> 6);
+    }
 }
 
 void far_side_beside(void) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "farsock/proto.h"
+#include "near/near.h"
 
 #define MESSAGES 3u
 
@@ -156,4 +157,63 @@ void call_look(uint8_t i) {
     check(far_link_sockets(the_link()) <= FAR_SIDE_SOCKETS, "too many sockets");
     far_ready(the_link(), sock(i), how, how & 0x80);
     far_mark(the_link(), sock(i), true);
+}
+
+// --- Other threads ---
+
+// All waiters are taken, or none: more threads sleep than there is room for.
+void call_crowd(uint8_t i) {
+    static _Thread_local uint32_t taken[FARI_WAITERS];
+    static _Thread_local uint32_t count;
+    static _Thread_local const struct far_link *of;
+    if (of != the_link()) {
+        count = 0; // of a link that is gone
+    }
+    of = the_link();
+    if (take8(choices()) & 1) {
+        while (count > 0) {
+            fari_wait_end(the_link(), taken[--count]);
+        }
+        return;
+    }
+    uint32_t w = 0;
+    while (the_link()->port->park && count < FARI_WAITERS &&
+           (w = fari_wait_begin(the_link(), FARI_WAIT_SOCK, i)) <
+               FARI_WAITERS) {
+        taken[count++] = w;
+    }
+}
+
+// Another thread has the link's lock, or a ring's, until somebody waits for it.
+void call_hold(uint8_t i) {
+    uint8_t how = take8(choices());
+    uint32_t slot = far_slot(sock(i)) % FAR_SIDE_SOCKETS;
+    far_side_hold(how & 1   ? &the_link()->socks[slot].tx_lock
+                  : how & 2 ? &the_link()->socks[slot].rx_lock
+                            : &the_link()->lock);
+}
+
+// Longer than any datagram.
+void call_long(uint8_t i) {
+    static uint8_t bytes[70000];
+    struct far_addr to = addr();
+    uint8_t how = take8(choices());
+    uint32_t len = how & 0x40 ? sizeof bytes : 65520u;
+    int32_t n =
+        far_sendto(the_link(), sock(i), bytes, len, send_flags(how & 0x3fu),
+            how & 0x80 ? &to : NULL, deadline(take8(choices())));
+    check(n <= (int32_t)len, "more was sent than was given");
+    n = far_recvfrom(the_link(), sock(i), bytes, len, FAR_MSG_PEEK, &to, NULL,
+        deadline(how));
+    check(n <= (int32_t)len, "more was received than there is room for");
+}
+
+// SO_RCVTIMEO or SO_SNDTIMEO, of some milliseconds.
+void call_timeout(uint8_t i) {
+    uint8_t how = take8(choices());
+    int64_t v[2] = {0, (how & 7) * 1000};
+    far_side_call(FAR_FOREVER);
+    check(far_setsockopt(the_link(), sock(i), FAR_SOL_SOCKET,
+              how & 0x80 ? FAR_SO_SNDTIMEO : FAR_SO_RCVTIMEO, v, sizeof v) <= 0,
+        "setsockopt's result");
 }

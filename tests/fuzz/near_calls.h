@@ -26,5 +26,9 @@ void call_beat(uint8_t i);
 void call_interrupt(uint8_t i);
 void call_tune(uint8_t i);
 void call_look(uint8_t i);
+void call_crowd(uint8_t i);
+void call_hold(uint8_t i);
+void call_long(uint8_t i);
+void call_timeout(uint8_t i);
 
 #endif

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define TRIES 256 // more than orders can make fail
+
 static void gone(void *arg) {
     ((struct side *)arg)->gone = true;
 }
@@ -20,18 +22,22 @@ void *side_line(const struct side *s, uint32_t line) {
 
 static void map(struct side *s) {
     s->bytes = (size_t)far_layout_bytes(&s->lay);
-    if (!s->region) {
-        s->region = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE,
-            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    } else {
+    if (s->region && s->mapped == s->bytes && s->ring == SIDE_RING) {
         memset(s->region, 0, s->bytes);
+        return;
     }
+    if (s->region) {
+        munmap(s->region, s->mapped);
+    }
+    s->mapped = s->bytes;
+    s->region = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE,
+        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 }
 
 void side_open(struct side *s, struct engine *e, uint32_t base, uint8_t how) {
     int pair[2] = {-1, -1};
-    far_layout_make(&s->lay, SIDE_SOCKETS, SIDE_TAGS, SIDE_RING, SIDE_RING,
-        base);
+    s->ring = how & 0x10 ? SIDE_BIG : SIDE_RING;
+    far_layout_make(&s->lay, SIDE_SOCKETS, SIDE_TAGS, s->ring, s->ring, base);
     map(s);
     s->engine = e;
     s->gone = false;
@@ -50,7 +56,6 @@ void side_open(struct side *s, struct engine *e, uint32_t base, uint8_t how) {
         .bell_to_near = s->to_near,
         .bell_from_near = s->to_far,
         .hangup = s->far_end,
-        .name = "side",
         .features = (how & 0x02 ? FAR_FEATURE_RESCUE : 0) |
                     (how & 0x04 ? FAR_FEATURE_BEAT : 0),
         .max_sockets = how & 0x08 ? 4 : 0,
@@ -59,7 +64,9 @@ void side_open(struct side *s, struct engine *e, uint32_t base, uint8_t how) {
         .gone = gone,
         .arg = s,
     };
-    s->link = engine_link_new(e, &spec);
+    snprintf(spec.name, sizeof spec.name, "%s", s->name);
+    for (int i = 0; i < TRIES && !(s->link = engine_link_new(e, &spec)); i++) {
+    }
     if (!s->link) {
         perror("no link");
         abort();
@@ -83,12 +90,12 @@ void side_ring(const struct side *s) {
 
 struct far_rings side_rings(const struct side *s, uint32_t slot, uint32_t gen) {
     uint8_t log2 = 0;
-    while (1u << log2 < SIDE_RING) {
+    while (1u << log2 < s->ring) {
         log2++;
     }
     return (struct far_rings){
-        .tx_at = s->lay.tx_at + slot * (SIDE_RING / FAR_LINE),
-        .rx_at = s->lay.rx_at + slot * (SIDE_RING / FAR_LINE),
+        .tx_at = s->lay.tx_at + slot * (s->ring / FAR_LINE),
+        .rx_at = s->lay.rx_at + slot * (s->ring / FAR_LINE),
         .tx_log2 = log2,
         .rx_log2 = log2,
         .gen = gen,

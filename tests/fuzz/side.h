@@ -14,20 +14,23 @@
 #define SIDE_SOCKETS 8u
 #define SIDE_TAGS    4u
 #define SIDE_RING    2048u
+#define SIDE_BIG     (256u * 1024u) // rings, where how says so
 
 struct side {
     struct engine *engine;
     struct link *link;
     struct far_layout lay;
     uint8_t *region;
-    size_t bytes;
+    size_t bytes, mapped;
+    uint32_t ring; // bytes of each
+    const char *name;
     int to_near, to_far, near_end, far_end;
     uint32_t cmd_head;
     bool gone;
 };
 
 // A fresh link; the region's memory is kept from one to the next. how: its
-// features and limits.
+// features, limits and rings. It is tried again where an order makes it fail.
 void side_open(struct side *s, struct engine *e, uint32_t base, uint8_t how);
 // After the engine has let go of it (gone).
 void side_close(struct side *s);
