@@ -329,7 +329,7 @@ TEST(near_that_waits_for_far_is_rung) {
         (void)n;
         far_up();
         struct pollfd p = {t.to_near, POLLIN, 0};
-        CHECK_EQ(poll(&p, 1, 5000), 1);
+        CHECK_EQ(poll(&p, 1, 3000), 1);
         far_down(true);
     }
     memory_down();

@@ -8,7 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-// FARSOCK_NONCOHERENT: words with commas: seed=N, line=32|64|128,
+#include "farsock/wire.h"
+
+_Static_assert(FAR_PAGE_LINES *FAR_LINE % LINE_MAX_BYTES == 0,
+    "no line belongs to both parts");
+
+// FARSOCK_NONCOHERENT: words with commas: seed=N, line=64|128,
 // noise=inline|thread|both|none, early, lazy. FARSOCK_OMIT: the name of a place
 // in farsock/sites.def. FARSOCK_NONCOHERENT_LOG: errors go there as well.
 struct nc_options nc_options = {
@@ -86,7 +91,7 @@ void nc_read_options(void) {
         read_omit(omit);
     }
     size_t line = nc_options.line;
-    if (line != 32 && line != 64 && line != LINE_MAX_BYTES) {
+    if (line != FAR_LINE && line != LINE_MAX_BYTES) {
         nc_error("no line has %zu bytes", line);
     }
 }
