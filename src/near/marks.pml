@@ -2,6 +2,10 @@
 // a word that counts them. Near takes no place for that of another mark.
 // SPDX-License-Identifier: MIT
 //
+// models: src/near/urgent.c: fari_urg_news
+// models: daemon/urgent.c: note_mark
+// spec: Streams
+//
 // A cache moves the line whole, so what near sees of it never goes back: loads
 // and stores are all there is, and a barrier that is left out lets them happen
 // in either order. A mark's place is here its number.

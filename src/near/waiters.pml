@@ -2,6 +2,10 @@
 // others park; one wake word serves all who wait for the same ring.
 // SPDX-License-Identifier: MIT
 //
+// models: src/near/wait.c: fari_wait_begin fari_wait_end elect lead follow take_over take_step fari_wake drain
+// models: src/near/state.c: fari_arm_rx
+// spec: Telling
+//
 // One thread takes all bytes, as they come (MSG_WAITALL); two wait until any byte
 // has come (poll), but may give up at any moment (time, an interruption). As
 // wait.c: begin, look and arm, step, end.

@@ -2,6 +2,12 @@
 // nothing is lost, nothing is read that was not written.
 // SPDX-License-Identifier: MIT
 //
+// models: src/ring/msg.c: far_msg_publish far_msg_may_sleep refresh_head far_msg_get
+// models: src/near/state.c: fari_publish_tx fari_publish_rx fari_arm_tx fari_arm_rx
+// models: daemon/sock.c: store_line sock_publish sock_look
+// spec: Message rings
+// spec: Telling
+//
 // Each side has a copy of each line. CLEAN is posted; a dirty line may be
 // evicted, and a clean one fetched anew, at any moment. The writer publishes
 // MOST records, one at a time; the reader takes them and sleeps in between.

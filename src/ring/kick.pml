@@ -3,6 +3,14 @@
 // one look at wake, and still nobody sleeps beside bytes.
 // SPDX-License-Identifier: MIT
 //
+// models: src/ring/msg.c: far_msg_publish far_msg_pending far_msg_get advance far_msg_may_sleep
+// models: src/near/slot.c: fari_kick_locked
+// models: src/near/state.c: fari_publish_tx fari_arm_rx
+// models: daemon/sock.c: sock_publish
+// models: daemon/link.c: link_kick
+// spec: Message rings
+// spec: Telling
+//
 // A step "before" that is left out may happen in either order.
 //
 // full: MOST=6

@@ -3,11 +3,17 @@
 // be final is loaded after the flag and stored before it.
 // SPDX-License-Identifier: MIT
 //
+// models: src/ring/msg.c: refresh_tail make_room advance
+// models: src/near/state.c: fari_refresh_tx fari_refresh_rx fari_publish_rx fari_stream_over
+// models: src/near/slot.c: say_closed renew
+// models: daemon/sock.c: init_line store_line sock_look publish_closed
+// spec: When each word is written
+//
 // A barrier that is left out: its two sides may happen in either order.
 //
 // omit: TAKEN   MSG_TAKEN, RX_READ, CLOSED_LAST: reads before the tail
 // omit: ROOM    MSG_TAIL_ROOM, TX_ROOM, FAR_INDEX: the tail before overwriting
-// omit: LAST    CLOSE_LAST, RENEW_GEN, LINE_GEN, FAR_STATE, JOIN_EPOCH, FIXED_EPOCH, FIXED_READY, NEAR_INIT_DONE: the rest before the flag
+// omit: LAST    CLOSE_LAST, RENEW_GEN, LINE_GEN, FAR_STATE, JOIN_EPOCH, FIXED_EPOCH, NEAR_INIT_DONE: the rest before the flag
 // omit: FLAG    FAR_FLAGS, STATE_THEN, JOIN_THEN, JOIN_LAYOUT_THEN, FIXED_THEN: the flag before what it says of the rest
 
 #define MOST 3

@@ -7,7 +7,8 @@
 steps left out: lines "// omit: NAME [NAME=VALUE] ..." in it name those, as
 macros, with the least size that shows it. A line "// live: NAME" asks for an LTL
 formula of that name, with weak fairness; "// full: NAME=VALUE" enlarges the model
-in full runs."""
+in full runs. "// models: FILE: FUNCTION ..." says what code it is a model of, and
+"// spec: HEADING" which part of SPEC.md: both must be there."""
 
 import re
 import subprocess
@@ -97,6 +98,25 @@ def add(path):
     without.__doc__ = f"{path.relative_to(TOP)} fails without each of its steps"
     test(as_it_is)
     test(without)
+
+
+@test
+def names_code_that_is_there():
+    """What a model says that it models is there: functions, and parts of SPEC.md."""
+    spec = (TOP / "SPEC.md").read_text(encoding="utf-8")
+    for path in MODELS:
+        text = path.read_text(encoding="utf-8")
+        modelled = re.findall(r"^// models: (\S+): (.+)$", text, re.M)
+        headings = re.findall(r"^// spec: (.+)$", text, re.M)
+        check(modelled and headings, f"{path.name} does not say what it models")
+        for file, functions in modelled:
+            code = (TOP / file).read_text(encoding="utf-8")
+            for name in functions.split():
+                body = re.search(rf"^\w[^;]*?\b{name}\([^;]*?\) \{{$", code, re.M)
+                check(body, f"{path.name}: no {name}() in {file}")
+        for heading in headings:
+            found = re.search(rf"^##+ (\d+\. )?{re.escape(heading)}$", spec, re.M)
+            check(found, f"{path.name}: no {heading!r} in SPEC.md")
 
 
 for model in MODELS:
