@@ -178,6 +178,7 @@ struct link {
     uint32_t verdict_epoch;
     struct policy *policy; // NULL: everything is allowed
     uint32_t policy_epoch;
+    uint32_t no_ports; // kinds of sockets that rules leave none (gate_port.c)
     uint64_t orphan_bytes;
     struct far_counters count;
     bool evt_dirty; // put, not yet published

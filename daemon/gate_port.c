@@ -82,12 +82,25 @@ static bool is_chosen(struct sock *s, uint32_t actions,
     return true;
 }
 
+// Of the tries that found no port, and so will again: a bit of a link's.
+static uint32_t kind_of(const struct sock *s, uint32_t actions) {
+    bool both = actions == (POLICY_BIND | POLICY_LISTEN);
+    return s->policy_proto == POLICY_UDP ? 1u
+           : both                        ? 2u
+           : actions == POLICY_BIND      ? 4u
+                                         : 8u;
+}
+
 int gate_take_port(struct sock *s, uint32_t actions,
     const struct sockaddr_storage *at, socklen_t len) {
+    uint32_t kind = kind_of(s, actions);
+    // Who asks again and again where all are denied shall not keep others
+    // waiting: one look is enough.
+    int tries = s->link->no_ports & kind ? 1 : TRIES;
     // A port where it may at least be bound will do, perhaps.
     bool tell = actions != (POLICY_BIND | POLICY_LISTEN);
     int err = 0;
-    for (int i = 1; i <= TRIES; i++) {
+    for (int i = 1; i <= tries; i++) {
         struct sockaddr_storage got;
         socklen_t got_len;
         int fd = open_at(s, at, len, &got, &got_len);
@@ -95,9 +108,10 @@ int gate_take_port(struct sock *s, uint32_t actions,
             return errno;
         }
         close(fd);
-        if (!is_chosen(s, actions, &got, tell && i == TRIES)) {
+        if (!is_chosen(s, actions, &got, tell && i == tries)) {
             err = EACCES;
         } else if (bind(s->fd, (struct sockaddr *)&got, got_len) == 0) {
+            s->link->no_ports &= ~kind;
             return 0;
         } else if (errno != EADDRINUSE) {
             return errno;
@@ -105,6 +119,7 @@ int gate_take_port(struct sock *s, uint32_t actions,
             err = EADDRINUSE; // somebody was there first
         }
     }
+    s->link->no_ports |= err == EACCES ? kind : 0;
     return err;
 }
 

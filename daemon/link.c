@@ -341,6 +341,7 @@ static void set_policy(struct link *l) {
     l->policy =
         set ? policy_find(set, l->spec.name, l->spec.uid, l->spec.gid) : NULL;
     l->policy_epoch++;
+    l->no_ports = 0;
 }
 
 void engine_set_policy(struct engine *e, struct policy_set *set) {

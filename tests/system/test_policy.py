@@ -345,7 +345,8 @@ def ports_that_the_kernel_chooses():
                 check(DENIED <= port <= HIGHEST, f"{path}: at {port}")
                 check_equal(results, native[path], path)
             far.reload(policy("allow", f"deny {where}:1-65535"))
-            check_equal(port_of(sh, calls)[0][-1], "EACCES", path)
+            for _ in range(3):  # from the second time on at first sight
+                check_equal(port_of(sh, calls)[0][-1], "EACCES", path)
             far.reload(policy("allow", f"deny {where}:{LOWEST}-{HIGHEST}", f"allow {where}"))
             check_equal(port_of(sh, calls)[0][-1], "EACCES", path)
             # A rule that allows comes first.
