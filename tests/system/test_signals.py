@@ -16,6 +16,7 @@ from harness import (
     Far,
     check,
     check_equal,
+    descriptors,
     main,
     skip,
     test,
@@ -40,22 +41,27 @@ def every_call():
         check(len(got) > 300)
 
 
+def answer_until(resolver, what, condition):
+    """Answer whatever is asked, meanwhile."""
+
+    def answered():
+        with contextlib.suppress(BlockingIOError):
+            query, who = resolver.recvfrom(2000)
+            resolver.sendto(no_such_name(query), who)
+        return condition()
+
+    resolver.setblocking(False)
+    until(what, answered)
+    resolver.settimeout(PATIENCE_S)
+
+
 def ask_interrupted(child, resolver):
     """A lookup whose question is there when a signal comes."""
     query, who = resolver.recvfrom(2000)
     child.write("\n")
     check_equal(child.line(), "asleep")
     resolver.sendto(no_such_name(query), who)
-
-    def others_answered():
-        with contextlib.suppress(BlockingIOError):
-            query, who = resolver.recvfrom(2000)
-            resolver.sendto(no_such_name(query), who)
-        return not child.silent()
-
-    resolver.setblocking(False)
-    until("it has its answers", others_answered)
-    resolver.settimeout(PATIENCE_S)
+    answer_until(resolver, "it has its answers", lambda: not child.silent())
     return child.end()
 
 
@@ -71,6 +77,12 @@ def names():
             got = ask_interrupted(far.near(*RUN, *ask), resolver)
             check_equal(got, want)
             check_equal(got, ["2, handled 1"])
+            # The lookup that the signal ended has a socket until it is answered.
+            answer_until(
+                resolver,
+                "farsockd asks nothing any more",
+                lambda: descriptors(far.pid) <= far.baseline,
+            )
 
 
 @test
