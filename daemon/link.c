@@ -141,28 +141,29 @@ static bool serve(struct link *l, const struct far_msg *m,
     return op_serve(l, m, payload);
 }
 
-// Messages served, fewer than most when there are no more; most also when the
-// turn's time is over, or one was put aside.
-static uint32_t serve_messages(struct link *l, uint32_t most) {
+// Messages served. *more: this turn's share of them, or its time, is used up,
+// or one was put aside; else there are no more.
+static uint32_t serve_messages(struct link *l, bool *more) {
     uint64_t buf[FAR_RECORD_MAX / 8u];
+    *more = true;
     if (l->is_aside && !l->reset && !op_go_on(l)) {
-        return most;
+        return 0;
     }
-    for (uint32_t i = 0; i < most; i++) {
+    for (uint32_t i = 0; i < TURN_MESSAGES; i++) {
         struct far_msg m;
         int some = l->reset ? 0 : far_msg_get(&l->cmd, &m, buf);
-        if (some < 0) {
-            link_breach(l, VIOLATION_RING, "its message ring is garbage");
-            return i;
-        }
-        if (!some) {
+        if (some <= 0) {
+            if (some < 0) {
+                link_breach(l, VIOLATION_RING, "its message ring is garbage");
+            }
+            *more = false;
             return i;
         }
         if (!serve(l, &m, buf) || now_ns() >= l->turn_end_ns) {
-            return most; // for now
+            return i + 1u;
         }
     }
-    return most;
+    return TURN_MESSAGES;
 }
 
 // --- Turns ---
@@ -226,17 +227,18 @@ static void close_all(struct link *l) {
 // ring can have held. True when that is all.
 static bool serve_last(struct link *l) {
     uint32_t most = l->layout.cmd_bytes / (uint32_t)sizeof(struct far_msg);
-    uint32_t n = serve_messages(l, TURN_MESSAGES);
+    bool more;
+    l->last_served += serve_messages(l, &more);
     if (l->is_aside && !l->reset) {
         return false;
     }
-    l->last_served += n;
-    return n < TURN_MESSAGES || l->last_served >= most;
+    return !more || l->last_served >= most;
 }
 
 // False: nothing to do until a kernel socket takes more.
 static bool dead_turn(struct link *l, bool *gone) {
     if (!l->drained) {
+        l->turn_end_ns = now_ns() + TURN_NS;
         if (!serve_last(l)) {
             return true;
         }
@@ -247,6 +249,7 @@ static bool dead_turn(struct link *l, bool *gone) {
         l->reset_told = true;
         close_all(l);
     }
+    l->turn_end_ns = UINT64_MAX;
     serve_sockets(l);
     if (l->sockets > 0) {
         return has_work(l);
@@ -258,19 +261,18 @@ static bool dead_turn(struct link *l, bool *gone) {
 
 bool link_turn(struct link *l, bool *gone) {
     if (l->dead) {
-        l->turn_end_ns = UINT64_MAX;
         return dead_turn(l, gone);
     }
+    bool more;
     l->turn_end_ns = now_ns() + TURN_NS;
-    uint32_t served = serve_messages(l, TURN_MESSAGES);
-    if (served > 0) {
+    if (serve_messages(l, &more) > 0 || more) {
         l->idle_bells = 0;
     }
     l->turn_end_ns = now_ns() + TURN_NS;
     serve_sockets(l);
     flush(l);
     publish_counters(l);
-    if (l->dead || served == TURN_MESSAGES || has_work(l)) {
+    if (l->dead || more || has_work(l)) {
         return true;
     }
     if (!far_msg_may_sleep(&l->cmd)) {
