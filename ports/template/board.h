@@ -76,7 +76,8 @@ void *board_shared(uint64_t *bytes);
 #define BOARD_BELL 0u
 
 // Bytes of a cache line, as the hardware has it. Too large, and lines are left
-// out: bytes get lost. Too small costs time. Up to 4096.
+// out: bytes get lost. Too small costs time. Up to 4096. Hardware whose lines
+// have less than 64 bytes must not cache the memory (SPEC.md, "Cache lines").
 #define BOARD_LINE 64u
 
 // [TI] Writes the line at this address back to memory; drops it, so that the
