@@ -17,6 +17,21 @@
 
 // --- The protocol -----------------------------------------------------------
 
+// The socket of an object, a subclass's too: streams are called with the object
+// as it is. NULL before a subclass's __init__() has called ours.
+static struct far_mp_socket *socket_of(mp_obj_t obj) {
+    mp_const_obj_t type = MP_OBJ_FROM_PTR(&far_mp_type_socket);
+    mp_obj_t native = mp_obj_cast_to_native_base(obj, type);
+    return native != MP_OBJ_NULL && mp_obj_is_type(native, &far_mp_type_socket)
+               ? MP_OBJ_TO_PTR(native)
+               : NULL;
+}
+
+static mp_uint_t no_socket(int *errcode) {
+    *errcode = MP_EBADF;
+    return MP_STREAM_ERROR;
+}
+
 static mp_uint_t finish(int32_t ret, uint64_t deadline_ns, int *errcode) {
     if (ret < 0) {
         *errcode = far_mp_errno(ret, deadline_ns);
@@ -27,7 +42,10 @@ static mp_uint_t finish(int32_t ret, uint64_t deadline_ns, int *errcode) {
 
 static mp_uint_t stream_read(mp_obj_t obj, void *buf, mp_uint_t size,
     int *errcode) {
-    struct far_mp_socket *self = MP_OBJ_TO_PTR(obj);
+    struct far_mp_socket *self = socket_of(obj);
+    if (self == NULL) {
+        return no_socket(errcode);
+    }
     uint64_t deadline_ns = far_mp_deadline(self, 0);
     int32_t ret = far_mp_recv(self, buf, size, 0, NULL, deadline_ns);
     return finish(ret, deadline_ns, errcode);
@@ -35,7 +53,10 @@ static mp_uint_t stream_read(mp_obj_t obj, void *buf, mp_uint_t size,
 
 static mp_uint_t stream_write(mp_obj_t obj, const void *buf, mp_uint_t size,
     int *errcode) {
-    struct far_mp_socket *self = MP_OBJ_TO_PTR(obj);
+    struct far_mp_socket *self = socket_of(obj);
+    if (self == NULL) {
+        return no_socket(errcode);
+    }
     uint64_t deadline_ns = far_mp_deadline(self, 0);
     int32_t ret = far_mp_send(self, buf, size, 0, NULL, deadline_ns);
     return finish(ret, deadline_ns, errcode);
@@ -54,7 +75,10 @@ static mp_uint_t poll_once(struct far_mp_socket *self, uintptr_t events) {
 
 static mp_uint_t stream_ioctl(mp_obj_t obj, mp_uint_t request, uintptr_t arg,
     int *errcode) {
-    struct far_mp_socket *self = MP_OBJ_TO_PTR(obj);
+    struct far_mp_socket *self = socket_of(obj);
+    if (self == NULL) {
+        return no_socket(errcode);
+    }
     switch (request) {
         case MP_STREAM_POLL:
             return poll_once(self, arg);

@@ -520,9 +520,37 @@ def nothing():
     b.close()
 
 
+class Sub(socket.socket):
+    pass
+
+
+class Early(socket.socket):
+    def __init__(self):
+        poller = select.poll()
+        poller.register(self, select.POLLIN)
+        fails(EBADF, poller.poll, 0)
+        super().__init__()
+
+
+def subclasses():
+    listener = socket.socket()
+    listener.bind((LOCAL, 0))
+    listener.listen(1)
+    near = Sub()
+    near.connect(listener.getsockname())
+    far, _ = listener.accept()
+    poller = select.poll()
+    poller.register(near, select.POLLIN | select.POLLOUT)
+    same([events for _, events in poller.poll(0)], [select.POLLOUT], "poll")
+    print("a stream", file=near)
+    same(far.readline(), b"a stream\n", "print")
+    for s in near, far, listener, Early():
+        s.close()
+
+
 for part in (
     constructor, addresses, streams, states, datagrams, names, numbers, options,
-    lifetimes, polling, nothing,
+    lifetimes, polling, nothing, subclasses,
 ):  # fmt: skip
     part()
 end()
