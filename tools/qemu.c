@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,14 +26,15 @@ static const char usage[] =
     "[--image FILE] [--file NAME=PATH]... [SCRIPT [ARGUMENT...]]";
 static const char options[] =
     "\nRun a script on an emulated RISC-V core without an operating system, or "
-    "give its\nterminal: Ctrl-C interrupts, Ctrl-D resets, Ctrl-A X ends.\n\n"
+    "give its\nterminal: Ctrl-C interrupts, Ctrl-D resets, Ctrl-A X ends. The "
+    "exit "
+    "status is the\nscript's, 1 if it raised something.\n\n"
     "  --arch rv64|rv32  the core, else rv64\n"
     "  --image FILE      its program, else the MicroPython that make qemu "
     "builds\n"
     "  --file NAME=PATH  a file for it: PATH of this machine is /NAME there\n"
     "  --link PATH       ivshmem:PATH, a farsockd that waits there, else one "
-    "of its "
-    "own\n\n"
+    "of its own\n\n"
     "See farsock(1).";
 static const char prefix[] = "ivshmem:";
 
@@ -129,8 +131,8 @@ static bool make_pack(struct plan *p) {
 
 static int exec_qemu(const struct plan *p, const char *image,
     const char *path) {
-    bool terminal = isatty(0) && !p->script;
-    if (terminal) {
+    bool terminal = isatty(0);
+    if (terminal && !p->script) {
         fputs("Ctrl-A X ends this core, Ctrl-A Ctrl-A types Ctrl-A.\n", stderr);
     }
     char emulator[32];
@@ -160,8 +162,10 @@ static int exec_qemu(const struct plan *p, const char *image,
 }
 
 static pid_t child;
+static volatile sig_atomic_t ended_by; // a signal; 0: none
 
 static void pass_on(int sig) {
+    ended_by = sig;
     if (child > 0) {
         kill(child, sig);
     }
@@ -180,7 +184,9 @@ static int run_qemu(const struct plan *p, const char *image, const char *path) {
     int status = 0;
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
+    // The emulator takes a signal for a good end.
     return child < 0           ? tool_fail(TOOL_FAILED, "no process")
+           : ended_by          ? 128 + ended_by
            : WIFEXITED(status) ? WEXITSTATUS(status)
                                : 128 + WTERMSIG(status);
 }
@@ -212,26 +218,46 @@ static int run_with_own(const struct plan *p, const char *image) {
     return status;
 }
 
+static int run_with_given(const struct plan *p, const char *image,
+    const char *path) {
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISSOCK(st.st_mode)) {
+        return tool_fail(TOOL_FAILED, "no farsockd waits for a core at %s",
+            path);
+    }
+    return run_qemu(p, image, path);
+}
+
 // --- The command line ---
 
-static bool take_option(struct plan *p, const char *name, const char *value) {
+// NULL, or what is wrong.
+static const char *take_option(struct plan *p, const char *name,
+    const char *value) {
     if (strcmp(name, "--arch") == 0) {
         p->arch = value;
-        return strcmp(value, "rv64") == 0 || strcmp(value, "rv32") == 0;
+        return strcmp(value, "rv64") == 0 || strcmp(value, "rv32") == 0
+                   ? NULL
+                   : "is rv64 or rv32";
     }
     if (strcmp(name, "--image") == 0) {
         p->image = value;
-        return true;
+        return NULL;
     }
-    if (strcmp(name, "--file") == 0 && p->files < FILES_MAX &&
-        strchr(value, '=')) {
-        p->file[p->files++] = value;
-        return true;
+    if (strcmp(name, "--file") != 0) {
+        return "is no option";
     }
-    return false;
+    if (strchr(value, '=') == NULL) {
+        return "is NAME=PATH";
+    }
+    if (p->files == FILES_MAX) {
+        return "may stand there 64 times";
+    }
+    p->file[p->files++] = value;
+    return NULL;
 }
 
-static bool parse(struct plan *p, int argc, char **argv) {
+// TOOL_OK, or one line on stderr.
+static int parse(struct plan *p, int argc, char **argv) {
     int i = 1;
     *p = (struct plan){.arch = "rv64"};
     for (; i < argc && argv[i][0] == '-'; i += 2) {
@@ -239,12 +265,15 @@ static bool parse(struct plan *p, int argc, char **argv) {
             i++;
             break;
         }
-        if (i + 1 >= argc || !take_option(p, argv[i], argv[i + 1])) {
-            return false;
+        const char *wrong = i + 1 < argc ? take_option(p, argv[i], argv[i + 1])
+                                         : "is no option, or lacks its value";
+        if (wrong) {
+            return tool_fail(TOOL_USAGE, "%s %s (try farsock qemu --help)",
+                argv[i], wrong);
         }
     }
     p->script = i < argc ? argv + i : NULL;
-    return true;
+    return TOOL_OK;
 }
 
 // What the environment says is for programs on this machine.
@@ -260,8 +289,9 @@ int tool_qemu(const struct tool_options *o, int argc, char **argv) {
         puts(options);
         return TOOL_OK;
     }
-    if (!parse(&p, argc, argv)) {
-        return tool_fail(TOOL_USAGE, "%s", usage);
+    int status = parse(&p, argc, argv);
+    if (status != TOOL_OK) {
+        return status;
     }
     bool ours = o->link && strncmp(o->link, prefix, sizeof prefix - 1) == 0;
     if (!ours && is_named(o->link)) {
@@ -272,9 +302,9 @@ int tool_qemu(const struct tool_options *o, int argc, char **argv) {
         return tool_fail(TOOL_FAILED, "no %s for %s: try make qemu",
             p.image ? p.image : "micropython.elf", p.arch);
     }
-    int status = TOOL_FAILED;
+    status = TOOL_FAILED;
     if (make_pack(&p)) {
-        status = ours ? run_qemu(&p, image, o->link + sizeof prefix - 1)
+        status = ours ? run_with_given(&p, image, o->link + sizeof prefix - 1)
                       : run_with_own(&p, image);
     }
     unlink(p.pack);

@@ -4,24 +4,6 @@ import vfs
 import _farsock
 
 
-class Ram:
-    def __init__(self, blocks):
-        self.data = memoryview(bytearray(blocks * 512))
-
-    def readblocks(self, n, buf):
-        buf[:] = self.data[n * 512 : n * 512 + len(buf)]
-
-    def writeblocks(self, n, buf):
-        # Into a slice: else all that lies behind would be moved, by nothing.
-        self.data[n * 512 : n * 512 + len(buf)][:] = buf
-
-    def ioctl(self, op, arg):
-        if op == 4:
-            return len(self.data) // 512
-        if op == 5:
-            return 512
-
-
 def directories(name):
     import os
 
@@ -48,7 +30,6 @@ def unpack():
         i += 1
 
 
-ram = Ram(4096)
-vfs.VfsFat.mkfs(ram)
-vfs.mount(ram, "/")
+vfs.VfsFat.mkfs(_farsock.disk)
+vfs.mount(_farsock.disk, "/")
 unpack()

@@ -13,6 +13,7 @@
 #include "shared/readline/readline.h"
 #include "shared/runtime/pyexec.h"
 
+#include "disk.h"
 #include "virt.h"
 
 #define STACK_ROOM 8192u // for what runs when Python's stack is full
@@ -136,7 +137,7 @@ void nlr_jump_fail(void *val) {
     virt_exit(98);
 }
 
-// --- _farsock: what the host gave, and the machine's reset ---
+// --- _farsock: what the host gave, the disk, and the machine's reset ---
 
 // given(i): name and bytes of the i-th file, None behind the last.
 static mp_obj_t given(mp_obj_t index) {
@@ -160,6 +161,7 @@ static MP_DEFINE_CONST_FUN_OBJ_0(reset_obj, reset);
 static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__farsock)},
     {MP_ROM_QSTR(MP_QSTR_given), MP_ROM_PTR(&given_obj)},
+    {MP_ROM_QSTR(MP_QSTR_disk), MP_ROM_PTR(&far_disk)},
     {MP_ROM_QSTR(MP_QSTR_reset), MP_ROM_PTR(&reset_obj)},
 };
 static MP_DEFINE_CONST_DICT(globals, globals_table);

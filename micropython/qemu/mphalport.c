@@ -5,6 +5,7 @@
 #include "py/runtime.h"
 #include "py/stream.h"
 #include "lib/oofatfs/ff.h"
+#include "shared/readline/readline.h"
 #include "shared/timeutils/timeutils.h"
 
 #include "link.h"
@@ -119,11 +120,13 @@ uintptr_t mp_hal_stdio_poll(uintptr_t poll_flags) {
     return ready;
 }
 
+static bool reads_line;
+
 int mp_hal_stdin_rx_chr(void) {
     for (;;) {
         int c = virt_read();
         if (c >= 0) {
-            return c;
+            return c == '\n' && reads_line ? '\r' : c;
         }
         virt_wait(UINT64_MAX);
         far_mp_look();
@@ -134,4 +137,17 @@ int mp_hal_stdin_rx_chr(void) {
 mp_uint_t mp_hal_stdout_tx_strn(const char *str, size_t len) {
     virt_write(str, len);
     return len;
+}
+
+int far_mp_readline(vstr_t *line, const char *prompt) {
+    nlr_buf_t nlr;
+    reads_line = true;
+    if (nlr_push(&nlr) == 0) {
+        int end = readline(line, prompt);
+        nlr_pop();
+        reads_line = false;
+        return end;
+    }
+    reads_line = false;
+    nlr_jump(nlr.ret_val);
 }

@@ -19,6 +19,7 @@ static uint32_t head;
 static uint32_t tail;
 
 void virt_uart_init(void) {
+    virt_uart_take();   // what came already: it is lost with the next line
     VIRT_REG8(FCR) = 1; // FIFOs
     VIRT_REG8(IER) = 1; // an interrupt when something came
 }

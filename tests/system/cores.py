@@ -1,6 +1,7 @@
 # What the tests of cores in QEMU share.
 # SPDX-License-Identifier: MIT
 
+import functools
 import shutil
 
 from harness import FARSOCK, FULL, TOP, Far, diagnose, skip
@@ -90,6 +91,20 @@ class FarOfCores(Far):
 def both():
     """The kinds of core for a case that is the same on both: one, in make test."""
     return archs() if FULL else archs()[:1]
+
+
+def on_each(kinds):
+    """Decorator: a case that is run on one kind of core after the other."""
+
+    def decorate(case):
+        @functools.wraps(case)
+        def run():
+            for arch in kinds():
+                case(arch)
+
+        return run
+
+    return decorate
 
 
 def lines(child, status=0):

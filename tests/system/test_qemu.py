@@ -9,26 +9,25 @@ import os
 import signal
 import socket
 
-from cores import ARCHS, SIZE, TRANSFER, FarOfCores, archs, both, lines
+from cores import ARCHS, SIZE, TRANSFER, FarOfCores, archs, both, lines, on_each
 from harness import FULL, check_equal, in_thread, main, receive_all, test
 
 # --- Without MicroPython ---
 
 
 @test
-def c_example():
+@on_each(lambda: archs("echo"))
+def c_example(arch):
     """The C example, on both kinds of core: 100 lines go and come back."""
-    for arch in archs("echo"):
-        with FarOfCores() as far:
-            with far.net.listener(7777) as l:
-                core = far.qemu(arch=arch, image="echo")
-                peer, _ = l.accept()
-                got = b""
-                while data := peer.recv(4096):
-                    got += data
-                    peer.sendall(data)
-                check_equal(got, b"hello, far core\n" * 100)
-                check_equal(lines(core), ["100 lines came back"])
+    with FarOfCores() as far, far.net.listener(7777) as l:
+        core = far.qemu(arch=arch, image="echo")
+        peer, _ = l.accept()
+        got = b""
+        while data := peer.recv(4096):
+            got += data
+            peer.sendall(data)
+        check_equal(got, b"hello, far core\n" * 100)
+        check_equal(lines(core), ["100 lines came back"])
 
 
 # --- Scripts ---
@@ -159,11 +158,11 @@ True
 
 
 @test
-def calls():
+@on_each(archs)
+def calls(arch):
     """Names, errors, IPv6, datagrams, time-outs, poll, a server."""
-    for arch in archs():
-        with FarOfCores() as far:
-            check_equal("\n".join(lines(far.script(CALLS, arch=arch))), CALLS_GIVE)
+    with FarOfCores() as far:
+        check_equal("\n".join(lines(far.script(CALLS, arch=arch))), CALLS_GIVE)
 
 
 ASYNCIO = """
@@ -250,17 +249,68 @@ def tls():
             check_equal(result(), b"over TLS")
 
 
+# --- How a script ends ---
+
+TRACEBACK = "Traceback (most recent call last):"
+RAISES = """
+import gc
+f = open("/x", "w")
+f.write("closed by the collector")
+f = None
+gc.collect()
+print(open("/x").read())
+print(input("name? "))
+left = open("/y", "w")
+left.write("still open")
+raise ValueError("the end")
+"""
+
+
+@test
+def script_raises():
+    """What it is given to read arrives whole; what it raises is shown, and is 1."""
+    with FarOfCores() as far:
+        core = far.script(RAISES)
+        core.write("joe\n")
+        got = lines(core, status=1)
+        check_equal(got[:3], ["closed by the collector", "name? joe", "joe"])
+        check_equal([got[3], got[-1]], [TRACEBACK, "ValueError: the end"])
+
+
+LOOPS = """
+print("it runs")
+while True:
+    pass
+"""
+
+
+@test
+def script_is_ended():
+    """A signal ends a script that does not, and is the status, as a shell has it."""
+    with FarOfCores() as far:
+        core = far.script(LOOPS)
+        core.expect("it runs")
+        core.send_signal(signal.SIGINT)
+        core.end(128 + signal.SIGINT)
+
+
+@test
+def script_is_interrupted():
+    """Ctrl-C interrupts a script that computes."""
+    with FarOfCores() as far:
+        core = far.script(LOOPS)
+        core.expect("it runs")
+        core.write("\x03")
+        check_equal(lines(core, status=1)[-1].strip(), "KeyboardInterrupt:")
+
+
 # --- The terminal ---
 
 
 @test
-def terminal():
+@on_each(archs)
+def terminal(arch):
     """Ctrl-C ends a call that waits; Ctrl-D closes every socket."""
-    for arch in archs():
-        on_terminal(arch)
-
-
-def on_terminal(arch):
     with FarOfCores() as far, far.net.listener() as l:
         port = l.getsockname()[1]
         core = far.qemu(arch=arch)

@@ -6,7 +6,17 @@
 
 import signal
 
-from cores import ARCHS, IMAGES, TRANSFER, FarOfCores, archs, both, lines, needed
+from cores import (
+    ARCHS,
+    IMAGES,
+    TRANSFER,
+    FarOfCores,
+    archs,
+    both,
+    lines,
+    needed,
+    on_each,
+)
 from harness import FARSOCK, Far, check, check_equal, main, receive_all, test, until
 
 UNTIL_DEATH = """
@@ -35,13 +45,9 @@ print(t.read())
 
 
 @test
-def farsockd_dies():
+@on_each(both)
+def farsockd_dies(arch):
     """farsockd is killed and started again; the core links up again."""
-    for arch in both():
-        farsockd_dies_on(arch)
-
-
-def farsockd_dies_on(arch):
     with FarOfCores() as far, far.net.listener() as l:
         core = far.script(UNTIL_DEATH, l.getsockname()[1], arch=arch)
         core.expect("connected")
@@ -98,13 +104,9 @@ print("done")
 
 
 @test
-def core_resets():
+@on_each(both)
+def core_resets(arch):
     """The core resets itself with a connection open, three times."""
-    for arch in both():
-        core_resets_on(arch)
-
-
-def core_resets_on(arch):
     with FarOfCores() as far, far.net.listener() as l:
         core = far.script(RESETS, l.getsockname()[1], arch=arch)
         for _ in range(3):
