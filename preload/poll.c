@@ -34,7 +34,8 @@ static short bits_of(struct psock *s, short events, bool arm) {
 struct call {
     struct pollfd *fds;
     nfds_t count;
-    struct mixed m; // those that are not far
+    const struct pollfd *host; // as fds, without those that are far
+    struct mixed m;            // the same, or none
     int far_count;
 };
 
@@ -51,7 +52,7 @@ static int ask_far(struct call *c, bool arm) {
             bool some = epoll_far_ready(p->fd, arm && ready == 0);
             p->revents = some ? p->events & POLLIN : 0;
             ready += p->revents != 0;
-        } else if (p->fd >= 0 && c->m.fds[i].fd < 0) {
+        } else if (p->fd >= 0 && c->host[i].fd < 0) {
             // It was far when we began: closed, or changed hands.
             p->revents = POLLNVAL;
             ready++;
@@ -65,8 +66,8 @@ static int merge(struct call *c) {
     int ready = 0;
     for (nfds_t i = 0; i < c->count; i++) {
         struct pollfd *p = &c->fds[i];
-        if (c->m.fds[i].fd >= 0) {
-            p->revents = (short)(c->m.ready > 0 ? c->m.fds[i].revents : 0) |
+        if (c->host[i].fd >= 0) {
+            p->revents = (short)(c->m.ready > 0 ? c->host[i].revents : 0) |
                          (epoll_has_far(p->fd) ? p->revents : 0);
         } else if (p->fd < 0) {
             p->revents = 0;
@@ -164,8 +165,10 @@ static int poll_once(struct pollfd *fds, nfds_t count, uint64_t deadline_ns,
     struct call c = {
         .fds = fds,
         .count = count,
+        .host = copy,
         .m = {.fds = copy, .count = count, .mask = mask},
     };
+    bool any = false; // of the host's
     for (nfds_t i = 0; i < count; i++) {
         copy[i] = fds[i];
         copy[i].revents = 0;
@@ -173,6 +176,12 @@ static int poll_once(struct pollfd *fds, nfds_t count, uint64_t deadline_ns,
         bool far = psock_at(fds[i].fd) != NULL;
         c.far_count += far || epoll_has_far(fds[i].fd);
         copy[i].fd = far ? -1 : fds[i].fd;
+        any |= copy[i].fd >= 0;
+    }
+    // With a mask the kernel is asked for the sake of signals.
+    if (!any && !mask) {
+        c.m.fds += count;
+        c.m.count = 0;
     }
     call_begin(false);
     return poll_far(&c, deadline_ns);

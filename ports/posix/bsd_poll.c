@@ -13,7 +13,9 @@
 struct mixed {
     struct pollfd *fds;
     nfds_t count;
-    struct pollfd *host; // count entries, far sockets as -1, and the link's
+    struct pollfd *host; // those of the host, and the link's
+    nfds_t *host_at;     // where they are in fds
+    nfds_t host_count;
     struct far_posix *posix;
 };
 
@@ -37,11 +39,13 @@ static int ms_until(uint64_t deadline_ns) {
 
 static int sleep_at_all(void *arg, uint64_t deadline_ns) {
     struct mixed *m = arg;
-    int r = poll(m->host, m->count + 1u, ms_until(deadline_ns));
+    m->host[m->host_count] =
+        (struct pollfd){.fd = far_posix_fd(m->posix), .events = POLLIN};
+    int r = poll(m->host, m->host_count + 1u, ms_until(deadline_ns));
     if (r < 0) {
         return FAR_EINTR;
     }
-    if (m->host[m->count].revents) {
+    if (m->host[m->host_count].revents) {
         far_posix_ack(m->posix);
         return far_link_is_up(far_posix_link(m->posix)) ? FAR_OK
                                                         : FAR_ELINKDOWN;
@@ -50,49 +54,61 @@ static int sleep_at_all(void *arg, uint64_t deadline_ns) {
     return FAR_ETIMEDOUT;
 }
 
-static int look(struct mixed *m, bool arm) {
+// Most have nothing of the host's among many of ours.
+static int look_at_host(struct mixed *m) {
     int ready = 0;
-    for (nfds_t i = 0; i < m->count; i++) {
-        int sock = 0;
-        bool nonblock = false;
-        struct far_link *l = bsd_find(m->fds[i].fd, &sock, &nonblock);
-        m->host[i] = m->fds[i];
-        m->fds[i].revents = 0;
-        if (l) {
-            m->host[i].fd = -1;
-            m->fds[i].revents = (short)far_ready(l, sock,
-                (uint32_t)(uint16_t)m->fds[i].events, arm && !ready);
-            ready += m->fds[i].revents != 0;
-        }
+    if (m->host_count == 0) {
+        return 0;
     }
-    poll(m->host, m->count, 0);
-    for (nfds_t i = 0; i < m->count; i++) {
-        if (m->host[i].fd >= 0 && m->host[i].revents) {
-            m->fds[i].revents = m->host[i].revents;
-            ready++;
-        }
+    poll(m->host, m->host_count, 0);
+    for (nfds_t i = 0; i < m->host_count; i++) {
+        m->fds[m->host_at[i]].revents = m->host[i].revents;
+        ready += m->host[i].revents != 0;
     }
     return ready;
+}
+
+static int look(struct mixed *m, bool arm) {
+    int ready = 0;
+    m->host_count = 0;
+    for (nfds_t i = 0; i < m->count; i++) {
+        struct pollfd *p = &m->fds[i];
+        int sock = 0;
+        bool nonblock = false;
+        struct far_link *l = bsd_find(p->fd, &sock, &nonblock);
+        p->revents = 0;
+        if (l) {
+            p->revents = (short)far_ready(l, sock,
+                (uint32_t)(uint16_t)p->events, arm && !ready);
+            ready += p->revents != 0;
+        } else if (p->fd >= 0) {
+            m->host_at[m->host_count] = i;
+            m->host[m->host_count++] = *p;
+        }
+    }
+    return ready + look_at_host(m);
 }
 
 static int poll_mixed(struct mixed *m, int timeout_ms) {
     struct far_link *l = far_posix_link(m->posix);
     uint64_t deadline_ns = deadline_of(timeout_ms);
-    m->host[m->count] =
-        (struct pollfd){.fd = far_posix_fd(m->posix), .events = POLLIN};
-    for (;;) {
+    // Where one is ready nobody sleeps: nothing has to be armed for it.
+    int ready = look(m, false);
+    while (ready == 0 &&
+           (deadline_ns == FAR_FOREVER || far_posix_now() < deadline_ns)) {
         uint32_t events = far_link_events(l);
-        int ready = look(m, deadline_ns != FAR_NOWAIT);
-        if (ready > 0 ||
-            (deadline_ns != FAR_FOREVER && far_posix_now() >= deadline_ns)) {
-            return ready;
+        ready = look(m, true);
+        if (ready > 0) {
+            break;
         }
         int err = far_link_wait(l, events, deadline_ns, sleep_at_all, m);
         if (err == FAR_EINTR) {
             errno = EINTR;
             return -1;
         }
+        ready = look(m, false);
     }
+    return ready;
 }
 
 struct search {
@@ -103,10 +119,10 @@ struct search {
 
 static void search_far(void *arg) {
     struct search *s = arg;
-    for (nfds_t i = 0; i < s->count; i++) {
+    for (nfds_t i = 0; i < s->count && !s->far; i++) {
         int sock = 0;
         bool nonblock = false;
-        s->far |= bsd_find(s->fds[i].fd, &sock, &nonblock) != NULL;
+        s->far = bsd_find(s->fds[i].fd, &sock, &nonblock) != NULL;
     }
 }
 
@@ -138,7 +154,8 @@ int far_bsd_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
     if (!is_ours(fds, count)) {
         return poll(fds, count, timeout_ms);
     }
-    struct pollfd *mine = calloc(2u * count + 1u, sizeof *fds);
+    _Static_assert(sizeof(nfds_t) <= sizeof *fds, "room for host_at");
+    struct pollfd *mine = calloc(3u * count + 1u, sizeof *fds);
     if (!mine) {
         return bsd_result(FAR_ENOMEM);
     }
@@ -148,6 +165,7 @@ int far_bsd_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
             .fds = mine,
             .count = count,
             .host = mine + count,
+            .host_at = (nfds_t *)(void *)(mine + 2u * count + 1u),
             .posix = bsd_posix(),
         };
         struct results to = {.to = fds, .from = mine, .count = count};
