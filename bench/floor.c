@@ -1,11 +1,10 @@
 // The least that carrying a stream over another process can cost: a copy into
 // or out of memory that both have, socket calls on the far side, and a wake-up
-// by eventfd where one side must sleep. Meant for large blocks: with small ones
-// the bell is rung for each. No protocol, one connection, nothing that could go
-// wrong is looked at.
+// by eventfd where one side must sleep. No protocol, one connection, nothing
+// that could go wrong is looked at.
 // SPDX-License-Identifier: MIT
 //
-//   usage: floor write|read|trip|connect PORT FAR_CPU SIZE
+//   usage: floor write|read|both|trip|connect PORT FAR_CPU SIZE
 //
 // FAR_CPU: where the far process runs, -1 for anywhere. Prints its process id
 // after "ready".
@@ -14,17 +13,22 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 
-#define RING 262144u // as a link's by default
+// As a link's by default, to the peer and from it.
+#define TX_RING 262144u
+#define RX_RING 524288u
 
-// head and tail count bytes; a sleeper says so, and is rung up by who changes
-// what it waits for.
+// head and tail count bytes, and a side keeps its own in a register. Who sleeps
+// says so, and is rung up by who changes what it waits for, once.
 struct ring {
     _Alignas(64) _Atomic uint64_t head;
     _Alignas(64) _Atomic uint64_t tail;
     _Alignas(64) _Atomic bool reader_sleeps;
     _Alignas(64) _Atomic bool writer_sleeps;
-    _Alignas(64) uint8_t data[RING];
+    _Alignas(64) uint64_t size;
+    int reader_bell, writer_bell;
+    _Alignas(64) uint8_t data[RX_RING];
 };
 
 // A bell may have been rung for what its hearer has seen by itself; so rounds
@@ -36,7 +40,7 @@ struct shared {
     _Alignas(64) _Atomic uint64_t wanted;  // connections, by near
     _Alignas(64) _Atomic uint64_t answers; // two for each, by far
     _Alignas(64) _Atomic bool near_sleeps;
-    struct ring ring;
+    struct ring tx, rx;
 };
 
 static struct shared *mem;
@@ -46,44 +50,79 @@ static size_t min(uint64_t a, uint64_t b) {
     return (size_t)(a < b ? a : b);
 }
 
-// Bytes in one piece that can be written, after waiting for at least one.
-static size_t room(struct ring *r, int bell) {
+static void ring_up(_Atomic bool *sleeps, int bell) {
+    if (*sleeps) {
+        *sleeps = false;
+        ring_bell(bell);
+    }
+}
+
+// Moves bytes between a piece of a ring, of n bytes, and elsewhere: how many.
+typedef size_t move(uint8_t *piece, size_t n);
+
+// Small calls cost no more than their bytes: what moves them is known where
+// these are expanded, and the other side's index is looked at again once less
+// than a quarter is left.
+#define EXPANDED static inline __attribute__((always_inline))
+
+EXPANDED void put(struct ring *r, uint64_t bytes, move *from) {
     uint64_t head = r->head;
-    while (head - r->tail == RING) {
-        r->writer_sleeps = true;
-        if (head - r->tail == RING) {
-            sleep_at(bell);
-        }
-        r->writer_sleeps = false;
-    }
-    return min(RING - (head - r->tail), RING - head % RING);
-}
-
-static size_t filled(struct ring *r, int bell) {
     uint64_t tail = r->tail;
-    while (r->head == tail) {
-        r->reader_sleeps = true;
-        if (r->head == tail) {
-            sleep_at(bell);
+    for (uint64_t end = head + bytes; head < end;) {
+        if (head - tail > r->size - r->size / 4u) {
+            tail = r->tail;
         }
-        r->reader_sleeps = false;
+        uint64_t room = r->size - (head - tail);
+        if (room == 0) {
+            r->writer_sleeps = true;
+            if (r->tail == tail) {
+                sleep_at(r->writer_bell);
+            }
+            r->writer_sleeps = false;
+            continue;
+        }
+        size_t n = min(end - head, min(room, r->size - head % r->size));
+        head += from(r->data + head % r->size, n);
+        r->head = head;
+        ring_up(&r->reader_sleeps, r->reader_bell);
     }
-    return min(r->head - tail, RING - tail % RING);
 }
 
-static void written(struct ring *r, size_t n, int bell) {
-    r->head += n;
-    if (r->reader_sleeps) {
-        ring_bell(bell);
+// What was taken is told when it is a quarter, or all that was known of: else a
+// writer would be woken for each piece.
+EXPANDED void take(struct ring *r, uint64_t bytes, move *to) {
+    uint64_t tail = r->tail;
+    uint64_t told = tail;
+    uint64_t head = r->head;
+    for (uint64_t end = tail + bytes; tail < end;) {
+        if (head - tail < r->size / 4u) {
+            head = r->head;
+        }
+        if (head == tail) {
+            r->reader_sleeps = true;
+            if (r->head == tail) {
+                sleep_at(r->reader_bell);
+            }
+            r->reader_sleeps = false;
+            continue;
+        }
+        size_t n = min(end - tail, min(head - tail, r->size - tail % r->size));
+        tail += to(r->data + tail % r->size, n);
+        if (tail - told >= r->size / 4u || tail == head || tail == end) {
+            r->tail = told = tail;
+            ring_up(&r->writer_sleeps, r->writer_bell);
+        }
     }
 }
 
-// A writer is woken when a quarter is free: else it would be for each piece.
-static void taken(struct ring *r, size_t n, int bell) {
-    r->tail += n;
-    if (r->writer_sleeps && r->head - r->tail <= RING - RING / 4u) {
-        ring_bell(bell);
-    }
+// A round in which both directions are busy has a thread for each, on each side
+// as in stream.c.
+static void both(void *(*one)(void *), void (*other)(uint64_t),
+    uint64_t *bytes) {
+    pthread_t thread;
+    must("thread", -pthread_create(&thread, NULL, one, bytes));
+    other(*bytes);
+    pthread_join(thread, NULL);
 }
 
 // --- far ---
@@ -93,28 +132,38 @@ static void far_command(char what, uint64_t count) {
     ok("send", send(sock, &c, sizeof c, 0));
 }
 
-static void far_write(uint64_t bytes) {
-    struct ring *r = &mem->ring;
-    uint8_t done = 0;
-    far_command('w', bytes);
-    while (bytes) {
-        size_t n = filled(r, far_bell);
-        n = (size_t)ok("send", send(sock, r->data + r->tail % RING, n, 0));
-        taken(r, n, near_bell);
-        bytes -= n;
-    }
-    ok("recv", recv(sock, &done, 1, 0));
+static size_t to_peer(uint8_t *piece, size_t n) {
+    return (size_t)ok("send", send(sock, piece, n, 0));
 }
 
-static void far_read(uint64_t bytes) {
-    struct ring *r = &mem->ring;
-    far_command('r', bytes);
-    while (bytes) {
-        size_t n = room(r, far_bell);
-        n = (size_t)ok("recv", recv(sock, r->data + r->head % RING, n, 0));
-        written(r, n, near_bell);
-        bytes -= n;
+static size_t from_peer(uint8_t *piece, size_t n) {
+    return (size_t)ok("recv", recv(sock, piece, n, 0));
+}
+
+static void far_reads(uint64_t bytes) {
+    put(&mem->rx, bytes, from_peer);
+}
+
+static void *far_writes(void *bytes) {
+    take(&mem->tx, *(uint64_t *)bytes, to_peer);
+    return NULL;
+}
+
+static void far_stream(char work, uint64_t bytes) {
+    uint8_t done = 0;
+    far_command(work, bytes);
+    if (work == 'r') {
+        far_reads(bytes);
+        return;
     }
+    if (work == 'w') {
+        far_writes(&bytes);
+    } else {
+        both(far_writes, far_reads, &bytes);
+    }
+    ok("recv", recv(sock, &done, 1, 0));
+    mem->done++;
+    ring_bell(near_bell);
 }
 
 static void far_trips(uint64_t count) {
@@ -122,8 +171,8 @@ static void far_trips(uint64_t count) {
     ring_bell(near_bell);
     for (uint64_t i = 0; i < count; i++) {
         sleep_at(far_bell);
-        ok("send", send(sock, mem->ring.data, 1, 0));
-        ok("recv", recv(sock, mem->ring.data, 1, 0));
+        to_peer(mem->tx.data, 1);
+        from_peer(mem->rx.data, 1);
         ring_bell(near_bell);
     }
 }
@@ -146,7 +195,7 @@ static void far_connections(uint64_t count, int port) {
         host = host % HOSTS + 1u;
         int s = connected(SOCK_STREAM, port, host);
         answer();
-        ok("recv", recv(s, mem->ring.data, 1, 0));
+        ok("recv", recv(s, mem->rx.data, 1, 0));
         answer();
         close(s);
     }
@@ -158,48 +207,54 @@ static void run_far(char work, int port, int cpu) {
         while (mem->asked == done) {
             sleep_at(far_bell);
         }
-        if (work == 'w') {
-            far_write(mem->bytes);
-            mem->done = done + 1u;
-            ring_bell(near_bell);
-        } else if (work == 'r') {
-            far_read(mem->bytes);
-        } else if (work == 't') {
+        if (work == 't') {
             far_trips(mem->bytes);
-        } else {
+        } else if (work == 'c') {
             far_connections(mem->bytes, port);
+        } else {
+            far_stream(work, mem->bytes);
         }
     }
 }
 
 // --- near ---
 
-static void near_write(uint64_t bytes, const uint8_t *block, size_t size) {
-    struct ring *r = &mem->ring;
-    while (bytes) {
-        size_t left = min(bytes, size);
-        const uint8_t *from = block;
-        bytes -= left;
-        while (left) {
-            size_t n = min(room(r, near_bell), left);
-            memcpy(r->data + r->head % RING, from, n);
-            written(r, n, far_bell);
-            from += n;
-            left -= n;
-        }
+static uint8_t *block;
+static size_t size; // of a call
+
+static size_t from_block(uint8_t *piece, size_t n) {
+    n = n < size ? n : size;
+    memcpy(piece, block, n);
+    return n;
+}
+
+static size_t to_block(uint8_t *piece, size_t n) {
+    n = n < size ? n : size;
+    memcpy(block, piece, n);
+    return n;
+}
+
+static void near_reads(uint64_t bytes) {
+    take(&mem->rx, bytes, to_block);
+}
+
+static void *near_writes(void *bytes) {
+    put(&mem->tx, *(uint64_t *)bytes, from_block);
+    return NULL;
+}
+
+static void near_stream(char work, uint64_t bytes) {
+    if (work == 'r') {
+        near_reads(bytes);
+        return;
+    }
+    if (work == 'w') {
+        near_writes(&bytes);
+    } else {
+        both(near_writes, near_reads, &bytes);
     }
     while (mem->done != mem->asked) {
         sleep_at(near_bell);
-    }
-}
-
-static void near_read(uint64_t bytes, uint8_t *block, size_t size) {
-    struct ring *r = &mem->ring;
-    while (bytes) {
-        size_t n = min(filled(r, near_bell), min(bytes, size));
-        memcpy(block, r->data + r->tail % RING, n);
-        taken(r, n, far_bell);
-        bytes -= n;
     }
 }
 
@@ -235,35 +290,42 @@ static void near_connections(uint64_t count) {
     }
 }
 
-static void near_round(char work, uint64_t n, uint8_t *block, size_t size) {
+static void near_round(char work, uint64_t n) {
     static struct times times;
+    bool trips = work == 't';
     memset(&times, 0, sizeof times);
     uint64_t start = now_ns();
-    mem->bytes = n * size;
+    mem->bytes = trips || work == 'c' ? n : n * size;
     mem->asked++;
     ring_bell(far_bell);
-    if (work == 'w') {
-        near_write(n * size, block, size);
-    } else if (work == 'r') {
-        near_read(n * size, block, size);
-    } else if (work == 't') {
+    if (trips) {
         near_trips(n, &times);
-    } else {
+    } else if (work == 'c') {
         near_connections(n);
+    } else {
+        near_stream(work, n * size);
     }
-    tell(now_ns() - start, n, 0, work == 't' ? &times : NULL);
+    tell(now_ns() - start, n, 0, trips ? &times : NULL);
+}
+
+static void open_ring(struct ring *r, uint64_t bytes) {
+    r->size = bytes;
+    r->reader_bell = (int)ok("eventfd", eventfd(0, 0));
+    r->writer_bell = (int)ok("eventfd", eventfd(0, 0));
 }
 
 int main(int argc, char **argv) {
     char work = argc > 1 ? argv[1][0] : '-';
     int port = (int)number(argc, argv, 2);
     int cpu = (int)number(argc, argv, 3);
-    size_t size = (size_t)number(argc, argv, 4);
-    uint8_t *block = calloc(1, size);
+    size = (size_t)number(argc, argv, 4);
+    block = calloc(1, size);
     mem = shared_memory(sizeof *mem);
     if (!block) {
         die("memory", "none");
     }
+    open_ring(&mem->tx, TX_RING);
+    open_ring(&mem->rx, RX_RING);
     if (work != 'c') {
         int on = 1;
         sock = connected(SOCK_STREAM, port, 1);
@@ -277,7 +339,7 @@ int main(int argc, char **argv) {
     printf("ready %d\n", (int)far);
     fflush(stdout);
     for (uint64_t n = 0; (n = next_round());) {
-        near_round(work, n, block, size);
+        near_round(work, n);
     }
     kill(far, SIGKILL);
     free(block);

@@ -13,6 +13,7 @@ import textwrap
 from pathlib import Path
 
 import harness
+from notes import note_on
 from works import PLACEMENTS, RISCV, TRIP
 
 IN_SHORT = (
@@ -143,6 +144,27 @@ def main_table(rows):
     return table(rows, head, cells)
 
 
+def missed_table(rows):
+    """Of what does not reach its goal: how near the floor it is, and why."""
+
+    def cells(row):
+        floor = row["floor"]
+        of_floor = row["ratio"] / floor if floor else None
+        return [
+            f"{row['placement']}: {row['name']}",
+            figure(row["ratio"] if row["goal_is_of"] == "ratio" else row["farsock"]),
+            goal_text(row), figure(floor), figure(of_floor), note_on(row),
+        ]  # fmt: skip
+
+    return table(rows, ["work", "got", "goal", "floor", "of the floor", "where it goes"], cells)
+
+
+def missed(rows, level):
+    found = [row for row in rows if row["met"] is False]
+    text = f"{level} What does not reach its goal\n\n{missed_table(found)}\n"
+    return text if found else ""
+
+
 def cost_table(rows):
     def cells(row):
         native, ours = row["cost"]["native"], row["cost"]["farsock"]
@@ -186,8 +208,10 @@ def sections(rows, level, title, make):
 
 def tables(rows, level):
     costly = [row for row in rows if "cost" in row]
-    return sections(rows, level, "Figures", main_table) + sections(
-        costly, level, "Costs of one operation", cost_table
+    return (
+        sections(rows, level, "Figures", main_table)
+        + missed(rows, level)
+        + sections(costly, level, "Costs of one operation", cost_table)
     )
 
 

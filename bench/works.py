@@ -75,7 +75,7 @@ def streams(what, goals):
             size,
             goal=goals.get(size),
             placements=PLACEMENTS if size in goals else (ONE, AMP),
-            floor=("floor", what) if size in goals and size >= 16 * KIB else (),
+            floor=("floor", what) if size in goals else (),
             trace=size == 64 * KIB,
         )
 
@@ -114,7 +114,7 @@ def links(count):
 def micropython(what, name, **more):
     return Work(
         f"MicroPython {name}", "mpy.py", first=(what,), args=(64 * KIB,),
-        python=True, **more,
+        python=True, floor=("floor", what), **more,
     )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ IDLE = "1000 idle sockets"
 WORKS = [
     *streams("write", WRITE_GOALS),
     *streams("read", READ_GOALS),
-    stream("both ways 64 KiB", "both", 64 * KIB, goal=0.9),
+    stream("both ways 64 KiB", "both", 64 * KIB, goal=0.9, floor=("floor", "both")),
     stream("write 64 B, Nagle", "nagle", 64),
     Work(
         TRIP, "trip", kind="p50", start=100, goal={ONE: 1.5, AMP: 1.0}, floor=("floor", "trip"),
