@@ -148,6 +148,13 @@ int32_t far_recvfrom(struct far_link *l, int sock, void *buf, size_t len,
     uint32_t flags, struct far_addr *from, uint32_t *out_flags,
     uint64_t deadline_ns);
 
+// The same for streams only (else FAR_EOPNOTSUPP): a program that uses these
+// and no other calls of the kind does not link what datagrams need.
+int32_t far_send(struct far_link *l, int sock, const void *buf, size_t len,
+    uint32_t flags, uint64_t deadline_ns);
+int32_t far_recv(struct far_link *l, int sock, void *buf, size_t len,
+    uint32_t flags, uint64_t deadline_ns);
+
 // Pieces of memory, for calls with several.
 struct far_iov {
     void *base;

@@ -74,7 +74,9 @@ enum far_at {
 #ifdef FAR_LOAD
     #define far_load(p) FAR_LOAD(p)
 #else
-static inline uint32_t far_load(const uint32_t *p) {
+// Less than a call, also where code shall be small.
+static inline __attribute__((always_inline)) uint32_t
+far_load(const uint32_t *p) {
     return atomic_load_explicit((const _Atomic uint32_t *)(const void *)p,
         FAR_LOAD_ORDER);
 }

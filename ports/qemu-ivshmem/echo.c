@@ -28,11 +28,11 @@ static int echo(struct far_link *l, int s) {
     static const char line[] = "hello, far core\n";
     for (int i = 0; i < ROUNDS; i++) {
         char back[sizeof line - 1];
-        int err = far_sendto(l, s, line, sizeof back, 0, NULL, FAR_FOREVER);
+        int err = far_send(l, s, line, sizeof back, 0, FAR_FOREVER);
         if (err < 0) {
             return fail("send", err);
         }
-        err = far_recvfrom(l, s, back, sizeof back, FAR_MSG_WAITALL, NULL, NULL,
+        err = far_recv(l, s, back, sizeof back, FAR_MSG_WAITALL,
             virt_now_ns() + 5000000000u);
         if (err != (int)sizeof back) {
             return fail("recv", err);

@@ -28,14 +28,6 @@ static uint32_t record_bytes(const struct dgram *d) {
     return head_bytes(d) + FAR_ALIGN8(d->len);
 }
 
-// An address that an IPv6 socket sends to over IPv4.
-bool fari_is_ipv4(const struct far_addr *a) {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    return a->family == FAR_AF_INET ||
-           (a->family == FAR_AF_INET6 &&
-               memcmp(a->ip, mapped, sizeof mapped) == 0);
-}
-
 // What cannot be handed to far's kernel to refuse: IPv4 begins with the length
 // and MSG_OOB, which IPv6 does not know but for raw sockets.
 static int refusal(const struct fari_sock *s, const struct far_addr *to,
@@ -109,7 +101,7 @@ static void put_payload(struct far_link *l, uint32_t slot, struct dgram *d) {
 }
 
 // Under tx_lock: more of the record's head.
-static void put_part(struct far_link *l, uint32_t slot, const void *p,
+static inline void put_part(struct far_link *l, uint32_t slot, const void *p,
     size_t len) {
     struct fari_sock *s = &l->socks[slot];
     far_ring_put(fari_tx_ring(l, slot), l->lay.tx_ring, s->tx_head, p,
@@ -122,16 +114,24 @@ static void put_part(struct far_link *l, uint32_t slot, const void *p,
 static bool put_record(struct far_link *l, uint32_t slot, bool ask,
     struct dgram *d) {
     uint32_t old = l->socks[slot].tx_head;
-    struct far_dgram h = {
+    struct {
+        struct far_dgram h;
+        struct far_addr name;
+    } head;
+    size_t len = sizeof head.h;
+    _Static_assert(sizeof head == sizeof head.h + sizeof head.name,
+        "as they lie in the ring");
+    head.h = (struct far_dgram){
         .len = d->len,
         .ctl_len = (uint16_t)d->m->ctl_len,
         .flags = (uint16_t)(d->flags | (d->m->name ? FAR_DGRAM_ADDR : 0) |
                             (ask ? FAR_DGRAM_SYNC : 0)),
     };
-    put_part(l, slot, &h, sizeof h);
     if (d->m->name) {
-        put_part(l, slot, d->m->name, sizeof *d->m->name);
+        head.name = *d->m->name;
+        len = sizeof head;
     }
+    put_part(l, slot, &head, len);
     if (d->m->ctl_len) {
         put_part(l, slot, d->m->ctl, d->m->ctl_len);
     }

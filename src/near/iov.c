@@ -50,101 +50,49 @@ bool fari_is_there(struct far_link *l, const struct far_iov *iov, size_t count,
     return true;
 }
 
-// One piece into the ring: far_ring_put(), with memory that may be missing.
-static bool put(struct far_link *l, uint32_t slot, uint32_t pos,
-    const uint8_t *src, uint32_t n) {
-    uint8_t *ring = fari_tx_ring(l, slot);
-    uint32_t size = l->lay.tx_ring;
+int fari_put_piece(struct far_link *l, uint32_t slot, uint32_t pos,
+    const void *src, uint32_t n) {
+    uint8_t *to = fari_tx_ring(l, slot) + (pos & (l->lay.tx_ring - 1u));
     if (!l->port->copy) {
-        far_ring_put(ring, size, pos, src, n);
-        return true;
-    }
-    uint32_t first = far_ring_span(size, pos, n);
-    if (!copy(l, ring + (pos & (size - 1u)), src, first) ||
-        (n > first && !copy(l, ring, src + first, n - first))) {
-        return false;
-    }
-    far_ring_clean(FAR_AT_IOV_PUT, ring, size, pos, n);
-    return true;
-}
-
-static bool get(struct far_link *l, uint32_t slot, uint32_t pos, uint8_t *dst,
-    uint32_t n) {
-    const uint8_t *ring = fari_rx_ring(l, slot);
-    uint32_t size = l->lay.rx_ring;
-    if (!l->port->copy) {
-        far_ring_get(ring, size, pos, dst, n);
-        return true;
-    }
-    uint32_t first = far_ring_span(size, pos, n);
-    far_ring_inv(FAR_AT_IOV_GET, ring, size, pos, n);
-    return copy(l, dst, ring + (pos & (size - 1u)), first) &&
-           (n == first || copy(l, dst + first, ring, n - first));
-}
-
-// True if n bytes from byte at on lie within the first piece, and those at pos
-// do not go round the ring's end: nearly always, where pieces are small.
-static bool is_straight(uint32_t size, uint32_t pos, const struct far_iov *iov,
-    size_t at, uint32_t n) {
-    return at < iov->len && n <= iov->len - at &&
-           far_ring_span(size, pos, n) == n;
-}
-
-FARI_APART static int gather(struct far_link *l, uint32_t slot, uint32_t pos,
-    const struct far_iov *iov, size_t at, uint32_t n) {
-    while (n > 0) {
-        iov = find(iov, &at);
-        size_t here = iov->len - at;
-        uint32_t part = here < n ? (uint32_t)here : n;
-        if (!put(l, slot, pos, (const uint8_t *)iov->base + at, part)) {
-            return FAR_EFAULT;
-        }
-        pos += part;
-        at += part;
-        n -= part;
-    }
-    return FAR_OK;
-}
-
-int fari_gather(struct far_link *l, uint32_t slot, uint32_t pos,
-    const struct far_iov *iov, size_t at, uint32_t n) {
-    uint32_t size = l->lay.tx_ring;
-    if (!l->port->copy || n == 0 || !is_straight(size, pos, iov, at, n)) {
-        return gather(l, slot, pos, iov, at, n);
-    }
-    uint8_t *to = fari_tx_ring(l, slot) + (pos & (size - 1u));
-    if (!copy(l, to, (const uint8_t *)iov->base + at, n)) {
+        FAR_STORE_BYTES(to, src, n);
+    } else if (!copy(l, to, src, n)) {
         return FAR_EFAULT;
     }
-    FAR_CLEAN(FAR_AT_IOV_ALL_PUT, to, n);
+    FAR_CLEAN(FAR_AT_IOV_PUT, to, n);
     return FAR_OK;
 }
 
-FARI_APART static int scatter(struct far_link *l, uint32_t slot, uint32_t pos,
-    const struct far_iov *iov, size_t at, uint32_t n) {
+int fari_get_piece(struct far_link *l, uint32_t slot, uint32_t pos, void *dst,
+    uint32_t n) {
+    const uint8_t *from = fari_rx_ring(l, slot) + (pos & (l->lay.rx_ring - 1u));
+    FAR_INV(FAR_AT_IOV_GET, from, n);
+    if (!l->port->copy) {
+        FAR_COPY_IN(dst, from, n);
+    } else if (!copy(l, dst, from, n)) {
+        return FAR_EFAULT;
+    }
+    return FAR_OK;
+}
+
+int fari_move(struct far_link *l, uint32_t slot, uint32_t pos,
+    const struct far_iov *iov, size_t at, uint32_t n, bool in) {
+    uint32_t size = in ? l->lay.tx_ring : l->lay.rx_ring;
     while (n > 0) {
         iov = find(iov, &at);
+        uint8_t *p = (uint8_t *)iov->base + at;
         size_t here = iov->len - at;
-        uint32_t part = here < n ? (uint32_t)here : n;
-        if (!get(l, slot, pos, (uint8_t *)iov->base + at, part)) {
-            return FAR_EFAULT;
+        // Anew where the ring begins anew.
+        uint32_t part = far_ring_span(size, pos, here < n ? (uint32_t)here : n);
+        int err = in ? fari_put_piece(l, slot, pos, p, part)
+                     : fari_get_piece(l, slot, pos, p, part);
+        if (part == n || err != FAR_OK) {
+            return err;
         }
         pos += part;
         at += part;
         n -= part;
     }
     return FAR_OK;
-}
-
-int fari_scatter(struct far_link *l, uint32_t slot, uint32_t pos,
-    const struct far_iov *iov, size_t at, uint32_t n) {
-    uint32_t size = l->lay.rx_ring;
-    if (!l->port->copy || n == 0 || !is_straight(size, pos, iov, at, n)) {
-        return scatter(l, slot, pos, iov, at, n);
-    }
-    const uint8_t *from = fari_rx_ring(l, slot) + (pos & (size - 1u));
-    FAR_INV(FAR_AT_IOV_ALL_GET, from, n);
-    return copy(l, (uint8_t *)iov->base + at, from, n) ? FAR_OK : FAR_EFAULT;
 }
 
 int fari_give(struct far_link *l, const struct far_iov *iov, const uint8_t *src,

@@ -56,30 +56,26 @@ static int32_t recv_stream(struct far_link *l, int sock, uint32_t slot,
 FARI_APART static int32_t sendto_dgram(struct far_link *l, int sock,
     const struct far_iov *iov, uint32_t flags, const struct far_addr *addr,
     uint64_t deadline_ns) {
-    struct far_addr to = addr ? *addr : (struct far_addr){0};
+    // Where it is sent to is only read. No socket at all is found by
+    // send_dgram().
     struct far_msghdr m = {
-        .name = addr ? &to : NULL,
+        .name = (struct far_addr *)(uintptr_t)addr,
         .iov = iov,
         .iov_count = 1,
     };
     return send_dgram(l, sock, far_slot(sock), &m, flags, deadline_ns);
 }
 
-// Also a stream's error queue, which has no addresses.
+// Also a stream's error queue.
 FARI_APART static int32_t recvfrom_dgram(struct far_link *l, int sock,
     const struct far_iov *iov, uint32_t flags, struct far_addr *from,
     uint32_t *out_flags, uint64_t deadline_ns) {
-    uint32_t slot = far_slot(sock);
-    bool stream = is_stream(l, slot);
     struct far_msghdr m = {
-        .name = stream ? NULL : from,
+        .name = from,
         .iov = iov,
         .iov_count = 1,
     };
-    if (from && stream) {
-        *from = (struct far_addr){0};
-    }
-    int32_t n = recv_dgram(l, sock, slot, &m, flags, deadline_ns);
+    int32_t n = recv_dgram(l, sock, far_slot(sock), &m, flags, deadline_ns);
     if (out_flags) {
         // There is no control data to be cut.
         *out_flags = n >= 0 ? m.flags & FAR_MSG_TRUNC : 0;
@@ -89,12 +85,8 @@ FARI_APART static int32_t recvfrom_dgram(struct far_link *l, int sock,
 
 int32_t far_sendto(struct far_link *l, int sock, const void *buf, size_t len,
     uint32_t flags, const struct far_addr *addr, uint64_t deadline_ns) {
-    uint32_t slot = fari_find(l, sock);
     struct far_iov iov = {.base = (void *)(uintptr_t)buf, .len = len};
-    if (slot == FARI_NO_SLOT) {
-        return FAR_EBADF;
-    }
-    if (is_stream(l, slot)) {
+    if (fari_is_stream(l, sock)) {
         // One peer: as natively, an address is not looked at.
         return fari_stream_send(l, sock, &iov, 1, flags, deadline_ns);
     }
@@ -104,17 +96,17 @@ int32_t far_sendto(struct far_link *l, int sock, const void *buf, size_t len,
 int32_t far_recvfrom(struct far_link *l, int sock, void *buf, size_t len,
     uint32_t flags, struct far_addr *from, uint32_t *out_flags,
     uint64_t deadline_ns) {
-    uint32_t slot = fari_find(l, sock);
     struct far_iov iov = {.base = buf, .len = len};
-    if (slot == FARI_NO_SLOT) {
-        return FAR_EBADF;
-    }
-    if (!is_stream(l, slot) || (flags & FAR_MSG_ERRQUEUE)) {
+    if (!fari_is_stream(l, sock)) {
         return recvfrom_dgram(l, sock, &iov, flags, from, out_flags,
             deadline_ns);
     }
     if (from) {
         *from = (struct far_addr){0};
+    }
+    if (flags & FAR_MSG_ERRQUEUE) {
+        return recvfrom_dgram(l, sock, &iov, flags, NULL, out_flags,
+            deadline_ns);
     }
     struct fari_got got;
     int32_t n = fari_stream_recv(l, sock, &iov, 1, flags, &got, deadline_ns);

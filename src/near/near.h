@@ -15,8 +15,10 @@
 //   a socket's tx_lock, then its rx_lock, then the link's lock.
 // A lock word: 0 free, 1 held, 2 held and somebody parks on it.
 
-// What the short way of a call has no use for stays out of its function.
-#define FARI_APART __attribute__((noinline))
+// What the short way of a call has no use for stays out of its function; and
+// what is less than a call shall not become one where code shall be small.
+#define FARI_APART  __attribute__((noinline))
+#define FARI_WITHIN static inline __attribute__((always_inline))
 
 #define FARI_NO_SLOT  0xffffffffu
 #define FARI_WAITERS  256u
@@ -88,17 +90,17 @@ struct fari_sock {
     _Atomic uint8_t use;   // fari_use; written under all three locks
     _Atomic uint8_t flags; // fari_sock_flag; written under the link's lock
     uint8_t family;
-    uint8_t type;
+    _Atomic uint8_t type; // the next socket's, to who has a stale handle
     uint32_t next_free;
 };
 
 // Words of a socket that a poll looks at without the lock under which they are
 // written: these are so, each for itself, and these looks.
-static inline void fari_set(uint32_t *p, uint32_t v) {
+FARI_WITHIN void fari_set(uint32_t *p, uint32_t v) {
     atomic_store_explicit((_Atomic uint32_t *)(void *)p, v,
         memory_order_relaxed);
 }
-static inline uint32_t fari_get(const uint32_t *p) {
+FARI_WITHIN uint32_t fari_get(const uint32_t *p) {
     return atomic_load_explicit((const _Atomic uint32_t *)(const void *)p,
         memory_order_relaxed);
 }
@@ -163,16 +165,21 @@ struct fari_verdict {
     struct far_addr addr;
 };
 
+// What most calls look at comes first: small processors reach it in fewer bytes
+// of code.
 struct far_link {
+    struct fari_sock *socks;
     uint8_t *region;
     const struct far_port *port;
     void *ctx;
-    struct far_layout lay;
+    struct fari_tag *tags; // [lay.tags + 1], 0 unused
     _Atomic uint32_t lock;
     _Atomic uint32_t down;
+    struct far_layout lay;
     _Atomic uint32_t interrupts;
     uint32_t interrupts_seen;
     _Atomic uint32_t events; // KICKs taken
+    uint32_t free_slot;
     struct far_msg_writer cmd;
     struct far_msg_reader evt;
     uint32_t leader;      // waiter + 1 that sleeps in port->wait; 0: nobody
@@ -180,8 +187,7 @@ struct far_link {
     bool leader_sleeps;   // in that wait, or about to enter it
     uint32_t claim;       // waiter + 1 that wants to lead with its own wait
     uint32_t waiters_top; // waiters in use are below this
-    uint32_t free_slot;
-    uint32_t open_count; // slots that are not free
+    uint32_t open_count;  // slots that are not free
     uint32_t lookups;
     struct far_counters count;
     struct fari_rescue rescue;
@@ -190,8 +196,6 @@ struct far_link {
     uint64_t beat_ns;        // when it came
     struct fari_waiter waiters[FARI_WAITERS];
     struct fari_verdict verdicts[FARI_VERDICTS];
-    struct fari_tag *tags; // [lay.tags + 1], 0 unused
-    struct fari_sock *socks;
 };
 
 // --- link.c ---
@@ -208,7 +212,7 @@ static inline void fari_unhold(const struct far_link *l) {
 }
 void fari_lock(struct far_link *l, _Atomic uint32_t *word);
 void fari_unlock(struct far_link *l, _Atomic uint32_t *word);
-static inline uint8_t *fari_at_line(const struct far_link *l, uint32_t at) {
+FARI_WITHIN uint8_t *fari_at_line(const struct far_link *l, uint32_t at) {
     return l->region + (size_t)at * FAR_LINE;
 }
 static inline struct far_near_line *fari_near_line(const struct far_link *l,
@@ -221,7 +225,7 @@ static inline struct far_far_line *fari_far_line(const struct far_link *l,
     return (struct far_far_line *)(void *)fari_at_line(l,
         l->lay.far_socks + slot);
 }
-static inline bool fari_is_down(const struct far_link *l) {
+FARI_WITHIN bool fari_is_down(const struct far_link *l) {
     return atomic_load_explicit(&l->down, memory_order_relaxed) != 0;
 }
 // The time at which a wait of ms milliseconds, begun now, is over.
@@ -303,6 +307,14 @@ static inline int fari_handle(const struct far_link *l, uint32_t slot) {
     uint32_t gen = l->socks[slot].gen & FARI_HANDLE_GEN_MASK;
     return (int)(gen << 16 | slot);
 }
+// True for a stream that may be open: whoever takes a lock of it has to look
+// again. No handle of the link's: false.
+static inline bool fari_is_stream(const struct far_link *l, int handle) {
+    uint32_t slot = far_slot(handle);
+    return handle >= 0 && slot < l->lay.sockets &&
+           atomic_load_explicit(&l->socks[slot].type, memory_order_relaxed) ==
+               FAR_SOCK_STREAM;
+}
 // Finds and pins: the slot stays until fari_unpin(), whoever closes it.
 uint32_t fari_pin(struct far_link *l, int handle);
 void fari_unpin(struct far_link *l, uint32_t slot);
@@ -362,25 +374,16 @@ bool fari_arm_rx(struct far_link *l, uint32_t slot, uint32_t seen);
 // nor asks needs no pin: close takes the socket's locks, so under one of them
 // an open socket stays open. FARI_PINNED in place of the handle: it is pinned.
 #define FARI_PINNED (-1)
-static inline bool fari_is_open(struct far_link *l, uint32_t slot, int sock) {
-    uint32_t use = l->socks[slot].use;
-    return sock == FARI_PINNED || ((use == FARI_OPEN || use == FARI_MOVING) &&
-                                      fari_handle(l, slot) == sock);
-}
-// Under the lock of fari_lock_ring(): what that gives for a socket that is not
-// simply open.
-int fari_when_moved(struct far_link *l, uint32_t slot, int sock,
+bool fari_is_open(struct far_link *l, uint32_t slot, int sock);
+// Under one of a socket's two locks, for a call that touches its rings: waits
+// while far is just taking them over. FAR_OK, or what the call gives: also then
+// the lock is held.
+int fari_check_ring(struct far_link *l, uint32_t slot, int sock,
     _Atomic uint32_t *lock);
-// Locks one of a socket's two for a call that touches its rings, when far is
-// not just taking them over. FAR_OK, or what the call gives: also then the lock
-// is held.
 static inline int fari_lock_ring(struct far_link *l, uint32_t slot, int sock,
     _Atomic uint32_t *lock) {
     fari_lock(l, lock);
-    if (l->socks[slot].use != FARI_OPEN) {
-        return fari_when_moved(l, slot, sock, lock);
-    }
-    return fari_is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
+    return fari_check_ring(l, slot, sock, lock);
 }
 // A third of the ring is free. Without tx_lock: or was a moment ago.
 static inline bool fari_has_room(const struct far_link *l, uint32_t slot) {
@@ -432,10 +435,21 @@ static inline size_t fari_iov_len(const struct far_iov *iov, size_t count) {
 // Copies n bytes, of those pieces from byte at on, into the ring of that slot
 // at count pos; and out of it. FAR_OK, or FAR_EFAULT: not all of the caller's
 // memory is there.
-int fari_gather(struct far_link *l, uint32_t slot, uint32_t pos,
-    const struct far_iov *iov, size_t at, uint32_t n);
-int fari_scatter(struct far_link *l, uint32_t slot, uint32_t pos,
-    const struct far_iov *iov, size_t at, uint32_t n);
+int fari_move(struct far_link *l, uint32_t slot, uint32_t pos,
+    const struct far_iov *iov, size_t at, uint32_t n, bool in);
+static inline int fari_gather(struct far_link *l, uint32_t slot, uint32_t pos,
+    const struct far_iov *iov, size_t at, uint32_t n) {
+    return fari_move(l, slot, pos, iov, at, n, true);
+}
+static inline int fari_scatter(struct far_link *l, uint32_t slot, uint32_t pos,
+    const struct far_iov *iov, size_t at, uint32_t n) {
+    return fari_move(l, slot, pos, iov, at, n, false);
+}
+// The same for one piece that does not go round the ring's end.
+int fari_put_piece(struct far_link *l, uint32_t slot, uint32_t pos,
+    const void *src, uint32_t n);
+int fari_get_piece(struct far_link *l, uint32_t slot, uint32_t pos, void *dst,
+    uint32_t n);
 // n bytes to the beginning of those pieces, which have room for them.
 int fari_give(struct far_link *l, const struct far_iov *iov, const uint8_t *src,
     uint32_t n);
@@ -492,7 +506,7 @@ int32_t fari_urg_recv(struct far_link *l, uint32_t slot, int sock,
 int fari_urg_at_mark(struct far_link *l, uint32_t slot, int32_t *at);
 uint32_t fari_urg_unread(struct far_link *l, uint32_t slot, uint32_t n);
 
-// --- stream.c, dgram.c, dgram_rx.c ---
+// --- stream.c, stream_rx.c, dgram.c, dgram_rx.c ---
 // Under tx_lock: whether a stream can be written to now. FAR_OK, FAR_EAGAIN (it
 // connects), or the error that send gives. It is taken only if tell: a call
 // that has sent a part leaves it for the next.

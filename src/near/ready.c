@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "near/near.h"
 
-static bool can_read(struct far_link *l, uint32_t slot, uint32_t state) {
+static inline bool can_read(struct far_link *l, uint32_t slot, uint32_t state) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t have = fari_get(&s->rx_head) - fari_get(&s->rx_tail);
     if (s->type != FAR_SOCK_STREAM) {

@@ -31,7 +31,7 @@ static void wait_moved(struct far_link *l, uint32_t slot) {
     fari_wait_end(l, w);
 }
 
-int fari_when_moved(struct far_link *l, uint32_t slot, int sock,
+FARI_APART static int check_moving(struct far_link *l, uint32_t slot, int sock,
     _Atomic uint32_t *lock) {
     struct fari_sock *s = &l->socks[slot];
     while (s->use == FARI_MOVING && !fari_is_down(l)) {
@@ -42,7 +42,15 @@ int fari_when_moved(struct far_link *l, uint32_t slot, int sock,
     if (sock == FARI_PINNED) {
         return s->use == FARI_MOVED ? FAR_ENOTCONN : FAR_OK;
     }
-    return fari_find(l, sock) == slot ? FAR_OK : FAR_EBADF;
+    return fari_is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
+}
+
+int fari_check_ring(struct far_link *l, uint32_t slot, int sock,
+    _Atomic uint32_t *lock) {
+    if (l->socks[slot].use != FARI_OPEN) {
+        return check_moving(l, slot, sock, lock);
+    }
+    return fari_is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
 }
 
 // Nobody takes a datagram until let_rx(): neither one that is being moved, nor

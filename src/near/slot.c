@@ -15,7 +15,7 @@ void fari_slots_init(struct far_link *l) {
 }
 
 uint32_t fari_find(struct far_link *l, int handle) {
-    uint32_t slot = (uint32_t)handle & 0xffffu;
+    uint32_t slot = far_slot(handle);
     if (handle < 0 || slot >= l->lay.sockets) {
         return FARI_NO_SLOT;
     }
@@ -23,6 +23,10 @@ uint32_t fari_find(struct far_link *l, int handle) {
         atomic_load_explicit(&l->socks[slot].use, memory_order_acquire);
     bool open = use == FARI_OPEN || use == FARI_MOVING;
     return open && fari_handle(l, slot) == handle ? slot : FARI_NO_SLOT;
+}
+
+bool fari_is_open(struct far_link *l, uint32_t slot, int sock) {
+    return sock == FARI_PINNED || fari_find(l, sock) == slot;
 }
 
 // Near is through with it, far perhaps not yet.

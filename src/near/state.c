@@ -7,27 +7,33 @@ uint32_t fari_state(const struct far_link *l, uint32_t slot) {
     return line ? far_load(&line->state) : 0;
 }
 
-int fari_peek_error(const struct far_link *l, uint32_t slot) {
+// Far's word about errors.
+static inline uint32_t error_word(const struct far_link *l, uint32_t slot) {
     const struct far_far_line *line = fari_far_says(l, slot);
-    uint32_t err = line ? far_load(&line->err) : 0;
-    if (err >> 16 == fari_get(&l->socks[slot].err_seen)) {
-        return FAR_OK;
-    }
-    return -(int)(err & 0xffffu);
+    return line ? far_load(&line->err) : 0;
+}
+
+int fari_peek_error(const struct far_link *l, uint32_t slot) {
+    uint32_t err = error_word(l, slot);
+    bool seen = err >> 16 == fari_get(&l->socks[slot].err_seen);
+    return seen ? FAR_OK : -(int)(err & 0xffffu);
+}
+
+// One call gets it, however many look.
+FARI_APART static int take_error(struct far_link *l, uint32_t slot) {
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock(l, &l->lock);
+    uint32_t err = error_word(l, slot);
+    bool mine = err >> 16 != s->err_seen;
+    fari_set(&s->err_seen, err >> 16);
+    fari_unlock(l, &l->lock);
+    return mine ? -(int)(err & 0xffffu) : FAR_OK;
 }
 
 int fari_take_error(struct far_link *l, uint32_t slot) {
-    if (fari_peek_error(l, slot) == FAR_OK) {
-        return FAR_OK;
-    }
-    // One call gets it, however many look.
-    fari_lock(l, &l->lock);
-    const struct far_far_line *line = fari_far_says(l, slot);
-    uint32_t err = line ? far_load(&line->err) : 0;
-    bool mine = err >> 16 != l->socks[slot].err_seen;
-    fari_set(&l->socks[slot].err_seen, err >> 16);
-    fari_unlock(l, &l->lock);
-    return mine ? -(int)(err & 0xffffu) : FAR_OK;
+    uint32_t err = error_word(l, slot);
+    bool seen = err >> 16 == fari_get(&l->socks[slot].err_seen);
+    return seen ? FAR_OK : take_error(l, slot);
 }
 
 int fari_refresh_tx(struct far_link *l, uint32_t slot) {
@@ -170,14 +176,14 @@ bool fari_over_by_death(struct far_link *l, uint32_t slot, bool tell,
 bool fari_stream_over(struct far_link *l, uint32_t slot, uint32_t hole,
     bool tell, int *result) {
     struct fari_sock *s = &l->socks[slot];
-    uint32_t state = fari_state(l, slot);
+    const struct far_far_line *line = fari_far_says(l, slot);
+    uint32_t state = line ? far_load(&line->state) : 0;
     if (state & FAR_ST_CLOSED) {
         *result = FAR_ENOTCONN; // it changed its link
         return true;
     }
     // The state before the index it speaks of: far stores them the other way.
     FAR_RMB(FAR_AT_STATE_THEN);
-    const struct far_far_line *line = fari_far_line(l, slot);
     if (fari_refresh_rx(l, slot) != FAR_OK || s->rx_head != s->rx_tail + hole) {
         return fari_over_by_death(l, slot, tell, result);
     }
@@ -193,7 +199,8 @@ bool fari_stream_over(struct far_link *l, uint32_t slot, uint32_t hole,
         return true;
     }
     bool ended = (state & FAR_ST_DRAINED) != 0;
-    if (ended || !(state & (FAR_ST_HUP | FAR_ST_FIN))) {
+    if ((ended || !(state & (FAR_ST_HUP | FAR_ST_FIN))) && line &&
+        far_load(&line->err) >> 16 != fari_get(&s->err_seen)) {
         *result = tell ? fari_take_error(l, slot) : fari_peek_error(l, slot);
         if (*result != FAR_OK) {
             return true;

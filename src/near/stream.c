@@ -1,4 +1,4 @@
-// Streams: bytes through the rings.
+// Streams: bytes into the ring.
 // SPDX-License-Identifier: MIT
 #include "near/near.h"
 
@@ -26,16 +26,12 @@ static int by_state(const struct fari_sock *s, uint32_t state) {
 // Far is down, or has told an error.
 FARI_APART static int by_error(struct far_link *l, uint32_t slot, bool tell,
     uint32_t state) {
-    struct fari_sock *s = &l->socks[slot];
-    if (fari_is_down(l)) {
-        fari_lock(l, &l->lock);
-        int err = s->flags & FARI_DOWN_TOLD ? FAR_EPIPE : FAR_ECONNRESET;
-        fari_mark(s, tell ? FARI_DOWN_TOLD : 0);
-        fari_unlock(l, &l->lock);
-        return err;
+    int err = FAR_OK;
+    if (fari_over_by_death(l, slot, tell, &err)) {
+        return err != FAR_OK ? err : FAR_EPIPE;
     }
-    int err = tell ? fari_take_error(l, slot) : fari_peek_error(l, slot);
-    return err != FAR_OK ? err : by_state(s, state);
+    err = tell ? fari_take_error(l, slot) : fari_peek_error(l, slot);
+    return err != FAR_OK ? err : by_state(&l->socks[slot], state);
 }
 
 int fari_may_send(struct far_link *l, uint32_t slot, bool tell) {
@@ -133,12 +129,12 @@ FARI_APART static int32_t put_urgent(struct far_link *l, uint32_t slot,
     return (int32_t)n;
 }
 
-// One try under the lock: bytes, or FAR_EAGAIN with the socket armed if asked.
-// sock: the handle, checked under the lock, or FARI_PINNED.
-static int32_t try_send(struct far_link *l, uint32_t slot, int sock,
+// One try with tx_lock, which is given back: bytes, or FAR_EAGAIN with the
+// socket armed if asked. sock: the handle, checked here, or FARI_PINNED.
+static int32_t try_locked(struct far_link *l, uint32_t slot, int sock,
     struct rest *r, bool arm) {
     struct fari_sock *s = &l->socks[slot];
-    int32_t n = fari_lock_ring(l, slot, sock, &s->tx_lock);
+    int32_t n = fari_check_ring(l, slot, sock, &s->tx_lock);
     if (n == FAR_OK) {
         n = fari_may_send(l, slot, r->done == 0);
     }
@@ -173,7 +169,8 @@ static int send_rest(struct far_link *l, uint32_t slot, struct rest *r,
     int err = FAR_OK;
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     while (r->done < r->len) {
-        int32_t n = try_send(l, slot, FARI_PINNED, r, true);
+        fari_lock(l, &l->socks[slot].tx_lock);
+        int32_t n = try_locked(l, slot, FARI_PINNED, r, true);
         if (n > 0) {
             continue;
         }
@@ -189,7 +186,7 @@ static int send_rest(struct far_link *l, uint32_t slot, struct rest *r,
     return err;
 }
 
-// try_send() has taken what it could: waits for the rest, and flushes.
+// try_locked() has taken what it could: waits for the rest, and flushes.
 FARI_APART static int32_t send_on(struct far_link *l, int sock, struct rest *r,
     uint64_t deadline_ns) {
     uint32_t slot = far_slot(sock);
@@ -205,197 +202,91 @@ FARI_APART static int32_t send_on(struct far_link *l, int sock, struct rest *r,
     return r->done > 0 ? (int32_t)r->done : err;
 }
 
-int32_t fari_stream_send(struct far_link *l, int sock,
-    const struct far_iov *iov, size_t count, uint32_t flags,
+// With tx_lock, which is given back. done: bytes that are in the ring already.
+FARI_APART static int32_t send_locked(struct far_link *l, int sock,
+    const struct far_iov *iov, size_t count, uint32_t flags, size_t done,
     uint64_t deadline_ns) {
-    bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
     struct rest r = {
         .iov = iov,
         .len = fari_iov_len(iov, count),
+        .done = done,
         .more = (flags & FAR_MSG_MORE) != 0,
         .urgent = (flags & FAR_MSG_OOB) != 0,
-        .waits = wait,
+        .waits = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT),
     };
-    int32_t n = try_send(l, far_slot(sock), sock, &r, false);
-    bool rest = wait && r.done < r.len && (n >= 0 || n == FAR_EAGAIN);
-    return rest || (r.urgent && n > 0) ? send_on(l, sock, &r, deadline_ns) : n;
-}
-
-struct want {
-    const struct far_iov *iov; // NULL: drop the bytes
-    size_t len;
-    size_t done;
-    bool peek;
-    bool stop;     // at urgent data, which nothing reads across
-    uint32_t hole; // a peek has looked past the urgent byte: 1
-    struct fari_got *got;
-};
-
-// How far from rx_tail on the next byte is. A peek starts again from what it
-// has seen already.
-static uint32_t offset_of(const struct want *q) {
-    return q->peek ? (uint32_t)q->done + q->hole : 0;
-}
-
-// Under rx_lock, where a mark is. Linux stops there if it has anything, else it
-// goes on behind the urgent byte.
-FARI_APART static void meet_mark(struct far_link *l, uint32_t slot,
-    struct want *q) {
-    struct fari_sock *s = &l->socks[slot];
-    uint32_t at = s->rx_tail + offset_of(q);
-    q->stop = q->done > 0;
-    if (q->stop || q->len == 0 || at == s->rx_head ||
-        !fari_urg_is_hole(s, at)) {
-        return;
+    int32_t n = try_locked(l, far_slot(sock), sock, &r, false);
+    bool rest = r.waits && r.done < r.len && (n >= 0 || n == FAR_EAGAIN);
+    if (rest || (r.urgent && n > 0)) {
+        return send_on(l, sock, &r, deadline_ns);
     }
-    if (q->peek) {
-        q->hole = 1;
-        return;
-    }
-    fari_set(&s->rx_tail, s->rx_tail + 1u);
-    fari_urg_pass(s);
-    fari_publish_rx(l, slot, false);
+    return r.done > 0 ? (int32_t)r.done : n;
 }
 
-// Under rx_lock: copies what is there. Bytes taken, or FAR_EFAULT: they are
-// still there.
-static int32_t take(struct far_link *l, uint32_t slot, struct want *q) {
+// Under tx_lock: true if the socket is an open stream that is connected, and
+// far has nothing else to say of it.
+static inline bool is_plain(const struct far_link *l, uint32_t slot, int sock) {
+    const uint32_t about = FAR_ST_CLOSED | FAR_ST_CONNECTING | FAR_ST_HUP;
+    const struct fari_sock *s = &l->socks[slot];
+    const struct far_far_line *line = fari_far_says(l, slot);
+    if (s->use != FARI_OPEN || fari_handle(l, slot) != sock || !line) {
+        return false;
+    }
+    uint32_t state = far_load(&line->state) & (about | FAR_ST_CONNECTED);
+    return state == FAR_ST_CONNECTED && !(s->flags & FARI_SHUT_WR) &&
+           far_load(&line->err) >> 16 == fari_get(&s->err_seen) &&
+           !fari_is_down(l);
+}
+
+// Under tx_lock, what most calls are: len bytes to a plain stream, for which
+// there is room as far as is known. A piece of them; FAR_EFAULT; or 0: it is
+// not so simple.
+static inline int32_t put_plain(struct far_link *l, uint32_t slot, int sock,
+    const uint8_t *from, size_t len) {
     struct fari_sock *s = &l->socks[slot];
-    size_t len = q->len - q->done;
-    uint32_t offset = offset_of(q);
-    // Also before it takes the last that it knows of, and where a mark is
-    // known: what one is depends on where the reader is when the next comes.
-    if ((s->rx_head - s->rx_tail <= len + offset ||
-            s->urg_state != FARI_URG_NONE) &&
-        fari_refresh_rx(l, slot) != FAR_OK) {
+    uint32_t size = l->lay.tx_ring;
+    uint32_t n = len < FARI_PART ? (uint32_t)len : FARI_PART;
+    if (!is_plain(l, slot, sock) || n > size - (s->tx_head - s->tx_tail)) {
         return 0;
     }
-    if (fari_urg_is_at(s, s->rx_tail + offset_of(q))) {
-        meet_mark(l, slot, q);
-        if (q->stop) {
-            return 0;
-        }
+    uint32_t head = s->tx_head;
+    n = far_ring_span(size, head, n);
+    if (n == 0 || s->tx_more == head + n) {
+        return 0;
     }
-    uint32_t skip = offset_of(q);
-    uint32_t have = s->rx_head - s->rx_tail;
-    have = have > skip ? have - skip : 0;
-    uint32_t n = have < len ? have : (uint32_t)len;
-    n = fari_urg_before(s, s->rx_tail + skip, n);
-    if (n) {
-        if (q->iov && fari_scatter(l, slot, s->rx_tail + skip, q->iov, q->done,
-                          n) != FAR_OK) {
-            return FAR_EFAULT;
-        }
-        q->got->end = s->rx_tail + skip + n;
-        q->stop = fari_urg_is_at(s, q->got->end);
-        if (!q->peek) {
-            fari_set(&s->rx_tail, s->rx_tail + n);
-            fari_urg_pass(s);
-            fari_publish_rx(l, slot, false);
-        }
+    if (fari_put_piece(l, slot, head, from, n) != FAR_OK) {
+        return FAR_EFAULT;
     }
+    fari_set(&s->tx_head, head + n);
+    fari_publish_tx(l, slot, head);
     return (int32_t)n;
 }
 
-// One try under the lock: bytes (0 if none are wanted), 0 at the end, an error,
-// or FAR_EAGAIN with the socket armed if asked.
-static int32_t try_recv(struct far_link *l, uint32_t slot, int sock,
-    struct want *q, bool arm) {
-    struct fari_sock *s = &l->socks[slot];
-    int32_t n = fari_lock_ring(l, slot, sock, &s->rx_lock);
-    while (n == FAR_OK) {
-        n = take(l, slot, q);
-        if (n != 0 || q->stop || s->rx_head - s->rx_tail > offset_of(q)) {
-            break;
-        }
-        // The next look may find more: that must not go unnoticed.
-        uint32_t seen = s->rx_head;
-        int result = 0;
-        if (fari_stream_over(l, slot, q->hole, q->done == 0, &result)) {
-            n = result;
-            break;
-        }
-        if (!arm || fari_arm_rx(l, slot, seen) || fari_is_down(l)) {
-            n = FAR_EAGAIN;
-            break;
-        }
-    }
-    fari_unlock(l, &s->rx_lock);
-    return n;
-}
-
-// How much a receive that may wait waits for.
-static size_t enough(const struct far_link *l, uint32_t slot, size_t len,
-    uint32_t flags) {
-    if (flags & FAR_MSG_WAITALL) {
-        return len;
-    }
-    size_t low = l->socks[slot].rcvlowat;
-    return low < len ? low : len;
-}
-
-FARI_APART static int32_t recv_wait(struct far_link *l, int sock,
-    struct want *q, uint32_t flags, uint64_t deadline_ns) {
-    uint32_t slot = far_slot(sock);
-    if (fari_pin(l, sock) != slot) {
-        return FAR_EBADF;
-    }
-    size_t target = enough(l, slot, q->len, flags);
-    uint64_t timeo_ns = 0;
-    int32_t n = FAR_OK;
-    bool more = true;
-    uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
-    while (more) {
-        n = try_recv(l, slot, FARI_PINNED, q, true);
-        if (n > 0) {
-            q->done += (uint32_t)n;
-            // A peek sees no more than the ring holds.
-            more = q->done < target && !q->stop &&
-                   !(q->peek && q->done >= l->lay.rx_ring);
-        } else if (n == FAR_EAGAIN) {
-            fari_tell_moved(l, q->done);
-            n = fari_sleep(l, w, deadline_ns, l->socks[slot].rcvtimeo_ms,
-                &timeo_ns);
-            more = n == FAR_OK;
-            if (n == FAR_EAGAIN && q->len == 0) {
-                n = 0; // as natively, once it has waited
-            }
-        } else {
-            more = false;
-        }
-    }
-    fari_wait_end(l, w);
-    fari_unpin(l, slot);
-    return q->done > 0 ? (int32_t)q->done : n;
-}
-
-int32_t fari_stream_recv(struct far_link *l, int sock,
+int32_t fari_stream_send(struct far_link *l, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags,
-    struct fari_got *got, uint64_t deadline_ns) {
+    uint64_t deadline_ns) {
     uint32_t slot = far_slot(sock);
-    *got = (struct fari_got){0};
-    if (flags & FAR_MSG_OOB) {
-        return fari_urg_recv(l, slot, sock, iov, count, flags, &got->flags);
+    size_t done = 0;
+    int32_t n = 0;
+    bool plain = count == 1 && !(flags & (FAR_MSG_MORE | FAR_MSG_OOB));
+    fari_lock(l, &l->socks[slot].tx_lock);
+    while (plain) {
+        size_t left = iov->len - done;
+        n = put_plain(l, slot, sock, (const uint8_t *)iov->base + done, left);
+        done += n > 0 ? (size_t)n : 0;
+        plain = n > 0 && (size_t)n < left;
     }
-    // With MSG_TRUNC a stream's bytes are dropped, as natively.
-    struct want q = {
-        .iov = flags & FAR_MSG_TRUNC ? NULL : iov,
-        .len = fari_iov_len(iov, count),
-        .peek = (flags & FAR_MSG_PEEK) != 0,
-        .got = got,
-    };
-    bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
-    if (wait && enough(l, slot, q.len, flags) > 1) {
-        return recv_wait(l, sock, &q, flags, deadline_ns);
+    if (n <= 0) {
+        return send_locked(l, sock, iov, count, flags, done, deadline_ns);
     }
-    int32_t n = try_recv(l, slot, sock, &q, false);
-    if (n != FAR_EAGAIN) {
-        return n;
+    fari_unlock(l, &l->socks[slot].tx_lock);
+    return (int32_t)done;
+}
+
+int32_t far_send(struct far_link *l, int sock, const void *buf, size_t len,
+    uint32_t flags, uint64_t deadline_ns) {
+    struct far_iov iov = {.base = (void *)(uintptr_t)buf, .len = len};
+    if (!fari_is_stream(l, sock)) {
+        return fari_find(l, sock) == FARI_NO_SLOT ? FAR_EBADF : FAR_EOPNOTSUPP;
     }
-    if (wait) {
-        return recv_wait(l, sock, &q, flags, deadline_ns);
-    }
-    // Who polls by hand finds out about far's death here.
-    fari_glance(l);
-    return try_recv(l, slot, sock, &q, false);
+    return fari_stream_send(l, sock, &iov, 1, flags, deadline_ns);
 }

@@ -53,12 +53,13 @@ static const struct far_addr connected_peer = {.reserved = 1};
 bool fari_is_trusted(struct far_link *l, uint32_t slot,
     const struct far_addr *addr, size_t len, struct fari_epochs e) {
     fari_lock(l, &l->lock);
-    struct fari_verdict v = *verdict_of(l, slot, addr);
+    const struct fari_verdict *v = verdict_of(l, slot, addr);
+    bool trusted = v->gen == l->socks[slot].gen && v->slot == slot &&
+                   v->link_epoch == e.link && v->sock_epoch == e.sock &&
+                   len <= v->max_len &&
+                   same_addr(&v->addr, addr ? addr : &connected_peer);
     fari_unlock(l, &l->lock);
-    return v.gen == l->socks[slot].gen && v.slot == slot &&
-           v.link_epoch == e.link && v.sock_epoch == e.sock &&
-           len <= v.max_len &&
-           same_addr(&v.addr, addr ? addr : &connected_peer);
+    return trusted;
 }
 
 void fari_trust(struct far_link *l, uint32_t slot, const struct far_addr *addr,
@@ -83,4 +84,12 @@ void fari_forget_verdicts(struct far_link *l, uint32_t slot) {
         }
     }
     fari_unlock(l, &l->lock);
+}
+
+// An address that an IPv6 socket sends to over IPv4.
+bool fari_is_ipv4(const struct far_addr *a) {
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    return a->family == FAR_AF_INET ||
+           (a->family == FAR_AF_INET6 &&
+               memcmp(a->ip, mapped, sizeof mapped) == 0);
 }

@@ -46,12 +46,26 @@ static int over_accept(int s, struct far_addr *peer, bool wait) {
 
 static int over_send(int s, const void *buf, size_t len, int flags,
     const struct far_addr *to, bool wait) {
+    // What is for streams alone says so of others.
+    int r =
+        to ? FAR_EOPNOTSUPP
+           : far_send(the_link(), s, buf, len, (uint32_t)flags, deadline(wait));
+    if (r != FAR_EOPNOTSUPP) {
+        return r;
+    }
     return far_sendto(the_link(), s, buf, len, (uint32_t)flags, to,
         deadline(wait));
 }
 
 static int over_recv(int s, void *buf, size_t len, int flags,
     struct far_addr *from, bool wait) {
+    // What is for streams alone says so of others.
+    int r = from ? FAR_EOPNOTSUPP
+                 : far_recv(the_link(), s, buf, len, (uint32_t)flags,
+                       deadline(wait));
+    if (r != FAR_EOPNOTSUPP) {
+        return r;
+    }
     return far_recvfrom(the_link(), s, buf, len, (uint32_t)flags, from, NULL,
         deadline(wait));
 }
