@@ -1,6 +1,7 @@
 // farsock qemu: MicroPython on an emulated core without an operating system.
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -44,7 +46,7 @@ struct plan {
     int files;
     const char *file[FILES_MAX]; // NAME=PATH
     char **script;               // and its arguments; NULL: a terminal
-    char pack[96];
+    FILE *pack; // memory that the emulator gets by its descriptor
 };
 
 // --- The pack: files for the core's memory ---
@@ -108,15 +110,13 @@ static bool put_given(FILE *out, const char *given) {
 }
 
 static bool make_pack(struct plan *p) {
-    const char *tmp = getenv("TMPDIR");
-    snprintf(p->pack, sizeof p->pack, "%.60s/farsock-pack-XXXXXX",
-        tmp && tmp[0] == '/' ? tmp : "/tmp");
-    int fd = mkstemp(p->pack);
+    int fd = memfd_create("farsock-pack", MFD_CLOEXEC);
     FILE *out = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!out) {
-        tool_fail(0, "cannot write %s: %s", p->pack, strerror(errno));
+        tool_fail(0, "no memory for files: %s", strerror(errno));
         return false;
     }
+    p->pack = out;
     bool ok = fwrite("FARPACK1", 8, 1, out) == 1;
     for (int i = 0; ok && i < p->files; i++) {
         ok = put_given(out, p->file[i]);
@@ -124,7 +124,11 @@ static bool make_pack(struct plan *p) {
     ok = ok && (!p->script || put_script(out, p->script));
     uint64_t end = 0;
     ok = ok && fwrite(&end, sizeof end, 1, out) == 1;
-    return fclose(out) == 0 && ok;
+    if (ok && fflush(out) != 0) {
+        ok = false;
+        tool_fail(0, "no memory for files: %s", strerror(errno));
+    }
+    return ok;
 }
 
 // --- The emulator ---
@@ -141,7 +145,9 @@ static int exec_qemu(const struct plan *p, const char *image,
     snprintf(emulator, sizeof emulator, "qemu-system-riscv%s", p->arch + 2);
     snprintf(chardev, sizeof chardev, "socket,id=link,path=%s", path);
     snprintf(loader, sizeof loader,
-        "loader,force-raw=on,addr=" PACK_AT ",file=%s", p->pack);
+        "loader,force-raw=on,addr=" PACK_AT ",file=/proc/self/fd/%d",
+        fileno(p->pack));
+    fcntl(fileno(p->pack), F_SETFD, 0);
     // On a terminal Ctrl-C is the core's, and Ctrl-A X ends the emulator.
     execlp(emulator, emulator, "-M", "virt,aia=aplic-imsic", "-m", "128",
         "-bios", "none", "-display", "none", "-no-user-config", "-nodefaults",
@@ -307,6 +313,8 @@ int tool_qemu(const struct tool_options *o, int argc, char **argv) {
         status = ours ? run_with_given(&p, image, o->link + sizeof prefix - 1)
                       : run_with_own(&p, image);
     }
-    unlink(p.pack);
+    if (p.pack) {
+        fclose(p.pack);
+    }
     return status;
 }
