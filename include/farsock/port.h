@@ -91,6 +91,12 @@ struct far_port {
     // library looks that often by itself, and counts what it found so.
     uint32_t rescue_ms;
 
+    // How long, in microseconds, a call that must wait looks at memory before
+    // it sleeps (as net.core.busy_poll): an answer that comes meanwhile costs
+    // no doorbell and no wake-up. Where such looks find nothing, they become
+    // rare. 0: never.
+    uint32_t busy_poll_us;
+
     // [T] Copies n bytes to or from memory that the caller of far_send(),
     // far_recv() and their relatives gave. False if that memory is not there:
     // the call then ends with FAR_EFAULT. NULL: it always is.

@@ -66,6 +66,7 @@ struct far_posix_options {
     // For tests, and for who does not trust that a death is always told: as if
     // doorbells could get lost, and as if no kernel reported a death.
     bool rescue, beat;
+    uint32_t busy_poll_us; // as far_port's; 0: $FARSOCK_BUSY_POLL, else none
     bool (*interrupted)(void *arg);         // as far_port.interrupted
     void (*moved)(void *arg);               // as far_port.moved
     void (*told)(void *arg, uint32_t slot); // as far_port.told

@@ -19,7 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_S 1000000000ull
+#define NS_PER_S      1000000000ull
+#define BUSY_POLL_MAX 1000000 // us, of $FARSOCK_BUSY_POLL
 
 struct far_posix {
     struct far_link *link;
@@ -139,6 +140,15 @@ static void told(void *ctx, uint32_t slot) {
     p->told(p->arg, slot);
 }
 
+static uint32_t busy_poll_us(const struct far_posix_options *o) {
+    const char *env = getenv("FARSOCK_BUSY_POLL");
+    if (o->busy_poll_us || !env) {
+        return o->busy_poll_us;
+    }
+    long us = strtol(env, NULL, 10);
+    return us > 0 ? (uint32_t)(us < BUSY_POLL_MAX ? us : BUSY_POLL_MAX) : 0;
+}
+
 // A link has the hooks that its options have, and no others. rescue: as if
 // doorbells could get lost.
 static struct far_port port_of(const struct far_posix_options *o, bool rescue) {
@@ -156,6 +166,7 @@ static struct far_port port_of(const struct far_posix_options *o, bool rescue) {
         .let_go = o->let_go,
         .rescue_ms = rescue ? FAR_RESCUE_MS : 0,
         .copy = far_guard_port_copy,
+        .busy_poll_us = busy_poll_us(o),
     };
 }
 

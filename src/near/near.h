@@ -155,6 +155,13 @@ struct fari_rescue {
     uint32_t cmd_tail; // to here
 };
 
+// Looks for a while before a sleep pay or not: after misses in a row that many
+// powers of two are left out.
+struct fari_busy {
+    uint32_t misses;
+    uint32_t skip; // sleeps without one
+};
+
 // A datagram destination that was good at last: sends to it need no answer.
 struct fari_verdict {
     uint32_t slot;
@@ -191,6 +198,7 @@ struct far_link {
     uint32_t lookups;
     struct far_counters count;
     struct fari_rescue rescue;
+    struct fari_busy busy;
     _Atomic uint32_t silent; // far's heart stands still
     uint32_t beat;           // far's, as last seen; the timer's own
     uint64_t beat_ns;        // when it came

@@ -192,6 +192,57 @@ static int sleep_leading(struct far_link *l, const struct sleeper *s,
     return *ticked ? FAR_OK : err;
 }
 
+// At most that many powers of two of sleeps go by without a look for a while:
+// what it costs in vain is then less than a hundredth of them.
+#define FARI_BUSY_MISSES 8u
+
+// Without the lock: until far has written a message (1), something else wants
+// the leader (0), or it is time (-1). evt_seen: far's head when the lock was
+// held.
+static int poll_evt(struct far_link *l, const struct sleeper *s,
+    uint32_t evt_seen, uint32_t interrupts, uint64_t until_ns) {
+    const struct fari_waiter *w = &l->waiters[s->i];
+    while (far_msg_head(&l->evt) == evt_seen) {
+        if (atomic_load_explicit(&w->word, memory_order_relaxed) ||
+            atomic_load_explicit(&l->interrupts, memory_order_relaxed) !=
+                interrupts ||
+            fari_is_down(l)) {
+            return 0;
+        }
+        if (l->port->now_ns(l->ctx) >= until_ns) {
+            return -1;
+        }
+    }
+    return 1;
+}
+
+// Under the link's lock, which it leaves meanwhile: looks at the evt ring for a
+// while, if that has paid lately. True if there is something to take.
+static bool busy_poll(struct far_link *l, const struct sleeper *s) {
+    struct fari_busy *b = &l->busy;
+    if (l->port->busy_poll_us == 0 || s->wait || s->beside || l->rescue.evt) {
+        return false;
+    }
+    if (b->skip > 0) {
+        b->skip--;
+        return false;
+    }
+    uint32_t seen = l->evt.tail;
+    uint32_t interrupts = atomic_load(&l->interrupts);
+    uint64_t until = l->port->now_ns(l->ctx) + l->port->busy_poll_us * 1000ull;
+    until = until < s->deadline_ns ? until : s->deadline_ns;
+    fari_unlock(l, &l->lock);
+    int found = poll_evt(l, s, seen, interrupts, until);
+    fari_lock(l, &l->lock);
+    if (found > 0 && b->misses > 0) {
+        b->misses--;
+    } else if (found < 0) {
+        b->misses += b->misses < FARI_BUSY_MISSES;
+        b->skip = (1u << b->misses) - 1u;
+    }
+    return found >= 0;
+}
+
 // Under the link's lock: looks, after a sleep. True if anything was there.
 static bool look(struct far_link *l, bool ticked) {
     if (ticked) {
@@ -247,7 +298,8 @@ static int lead(struct far_link *l, const struct sleeper *s) {
         if (err != FAR_OK) {
             return err;
         }
-        if (!l->rescue.evt && !far_msg_may_sleep(&l->evt)) {
+        if (busy_poll(l, s) ||
+            (!l->rescue.evt && !far_msg_may_sleep(&l->evt))) {
             continue;
         }
         l->leader_sleeps = true;

@@ -117,10 +117,14 @@ bool far_msg_pending(struct far_msg_writer *w, uint32_t pos) {
     return (uint32_t)(w->head - w->tail) > (uint32_t)(w->head - pos);
 }
 
+static uint32_t head_now(const struct far_msg_reader *r) {
+    FAR_INV(FAR_AT_MSG_HEAD_LOOK, r->in, sizeof *r->in);
+    return far_load(&r->in->head);
+}
+
 // Loads the writer's head. 1 if there is something, 0, or FAR_EBADMSG.
 static int refresh_head(struct far_msg_reader *r) {
-    FAR_INV(FAR_AT_MSG_HEAD_LOOK, r->in, sizeof *r->in);
-    uint32_t head = far_load(&r->in->head);
+    uint32_t head = head_now(r);
     if (far_check_head(head, r->head, r->tail, r->size) != FAR_OK ||
         head % 8u != 0) {
         return FAR_EBADMSG;
@@ -182,4 +186,8 @@ bool far_msg_is_read(struct far_msg_writer *w) {
 
 bool far_msg_is_there(struct far_msg_reader *r) {
     return refresh_head(r) != 0;
+}
+
+uint32_t far_msg_head(const struct far_msg_reader *r) {
+    return head_now(r);
 }

@@ -135,4 +135,8 @@ bool far_msg_may_sleep(struct far_msg_reader *r);
 bool far_msg_is_read(struct far_msg_writer *w);
 bool far_msg_is_there(struct far_msg_reader *r);
 
+// The writer's head, unchecked: for who waits for it to move, also without the
+// lock of r.
+uint32_t far_msg_head(const struct far_msg_reader *r);
+
 #endif

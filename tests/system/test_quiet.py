@@ -2,6 +2,7 @@
 # Nothing wakes while nothing happens, and nothing goes past the link.
 # SPDX-License-Identifier: MIT
 
+import os
 import re
 import time
 from pathlib import Path
@@ -168,6 +169,51 @@ def idle_poll():
 def idle_asyncio():
     """A script that waits in asyncio wakes nobody."""
     idle_script(ASYNCIO, "reading", 2)
+
+
+LINK_FAR = slice(16, 21)  # the part of COUNTERS that farsockd counts
+
+
+def far_doorbells(far):
+    return [int(row[LINK_FAR][1]) for row in far.dump() if row[0] == "link"][0]
+
+
+@test
+def looking_before_a_sleep():
+    """Who may look for a while before a sleep needs no doorbell of farsockd's."""
+    rounds = 50
+    with Far() as far:
+        sh = far.shell(FARSOCK_BUSY_POLL="1000000")
+        peer = connected(far, sh)
+        before = far_doorbells(far)
+        for _ in range(rounds):
+            sh.begin("r", "recv c 10")
+            wants(sh, "send c ping", "4")
+            check_equal(peer.recv(10), b"ping")
+            peer.sendall(b"pong")
+            check_equal(sh.result("r"), "4 pong")
+        rung = far_doorbells(far) - before
+        check(rung < rounds / 5, f"{rung} doorbells in {rounds} round trips")
+
+
+def processor_s(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@test
+def looking_in_vain():
+    """Looks that find nothing become rare: what they take stays little."""
+    waits, look_ms = 60, 20
+    with Far() as far:
+        sh = far.shell(FARSOCK_BUSY_POLL=str(1000 * look_ms))
+        peer = connected(far, sh, "c0")
+        before = processor_s(sh.pid)
+        for _ in range(waits):
+            wants(sh, f"pollmany c 1 1 {look_ms + 5}", "0")
+        took = processor_s(sh.pid) - before
+        check(took < waits * look_ms / 1000 / 3, f"{took} s in {waits} waits")
+        peer.close()
 
 
 # Calls that have to do with a network; those on the link's own Unix socket
