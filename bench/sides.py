@@ -29,6 +29,10 @@ CPU_CLOCK = 2  # of a process, see clock_getcpuclockid(3)
 Round = collections.namedtuple("Round", "ns ops lost cpu_ns times")
 
 
+# A near core of its own has time to look for an answer before it sleeps.
+NEAR_ENV = {AMP: {"FARSOCK_BUSY_POLL": "100"}}
+
+
 def cpus_of(placement):
     """Where the near program runs, and where farsockd and the peer do."""
     cpus = sorted(os.sched_getaffinity(0))
@@ -154,7 +158,8 @@ class Side:
             self.peer = far.native(PROGRAMS / "native" / program, *args, port)
         self.peer.expect("ready")
         with on_cpus(near_cpus):
-            self.nears = [self._start(port, far_cpus) for _ in range(work.nears)]
+            env = NEAR_ENV.get(placement, {}) if mode == "farsock" else {}
+            self.nears = [self._start(port, far_cpus, env) for _ in range(work.nears)]
         self.helpers = []
         for near in self.nears:
             found = near.expect(r"ready *(\d+)?", seconds=300)
@@ -164,7 +169,7 @@ class Side:
             self.helpers.append(far.pid)
         self.pids = self.near_pids + self.helpers + [self.peer.pid]
 
-    def _start(self, port, far_cpus):
+    def _start(self, port, far_cpus, env):
         work = self.work
         args = [*work.first, port, *work.args]
         start = self.far.near if self.mode == "farsock" else self.far.native
@@ -175,11 +180,12 @@ class Side:
         if work.python:
             ours = self.mode == "farsock"
             program = harness.MICROPYTHON if ours else harness.MICROPYTHON_NATIVE
-            return start(program, SCRIPTS / work.program, *args)
+            return start(program, SCRIPTS / work.program, *args, **env)
         if self.mode == "farsock" and work.via == RUN:
-            return start(harness.FARSOCK, "run", PROGRAMS / "native" / work.program, *args)
+            program = PROGRAMS / "native" / work.program
+            return start(harness.FARSOCK, "run", program, *args, **env)
         kind = "bsd" if self.mode == "farsock" and work.via == BSD else self.mode
-        return start(PROGRAMS / kind / work.program, *args)
+        return start(PROGRAMS / kind / work.program, *args, **env)
 
     def calibrate(self, ns):
         """Finds out how many operations take that long."""
