@@ -488,6 +488,10 @@ TEST(near_that_is_silent_is_dead) {
         sizeof out);
     CHECK_EQ(recv(peer, in, sizeof in, MSG_WAITALL), sizeof in);
     CHECK_EQ(recv(peer, in, sizeof in, 0), 0); // far ends it, nobody else
+    // It says so to near after that.
+    for (int i = 0; i < 2000 && far_join_holds(&t.join); i++) {
+        poll(NULL, 0, 10);
+    }
     CHECK(!far_join_holds(&t.join));
     CHECK(near_up()); // and serves its next life
     echo_once();

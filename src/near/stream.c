@@ -135,7 +135,9 @@ static int32_t try_locked(struct far_link *l, uint32_t slot, int sock,
     struct rest *r, bool arm) {
     struct fari_sock *s = &l->socks[slot];
     int32_t n = fari_check_ring(l, slot, sock, &s->tx_lock);
-    if (n == FAR_OK) {
+    // What it is in the middle of goes in as a whole, as natively, even if its
+    // first bytes have just been answered by a reset.
+    if (n == FAR_OK && (arm || r->done == 0)) {
         n = fari_may_send(l, slot, r->done == 0);
     }
     while (n == FAR_OK && r->len > r->done) {
@@ -240,12 +242,12 @@ static inline bool is_plain(const struct far_link *l, uint32_t slot, int sock) {
 // Under tx_lock, what most calls are: len bytes to a plain stream, for which
 // there is room as far as is known. A piece of them; FAR_EFAULT; or 0: it is
 // not so simple.
-static inline int32_t put_plain(struct far_link *l, uint32_t slot, int sock,
+static inline int32_t put_plain(struct far_link *l, uint32_t slot,
     const uint8_t *from, size_t len) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t size = l->lay.tx_ring;
     uint32_t n = len < FARI_PART ? (uint32_t)len : FARI_PART;
-    if (!is_plain(l, slot, sock) || n > size - (s->tx_head - s->tx_tail)) {
+    if (n > size - (s->tx_head - s->tx_tail)) {
         return 0;
     }
     uint32_t head = s->tx_head;
@@ -269,9 +271,9 @@ int32_t fari_stream_send(struct far_link *l, int sock,
     int32_t n = 0;
     bool plain = count == 1 && !(flags & (FAR_MSG_MORE | FAR_MSG_OOB));
     fari_lock(l, &l->socks[slot].tx_lock);
-    while (plain) {
+    while (plain && (done > 0 || is_plain(l, slot, sock))) {
         size_t left = iov->len - done;
-        n = put_plain(l, slot, sock, (const uint8_t *)iov->base + done, left);
+        n = put_plain(l, slot, (const uint8_t *)iov->base + done, left);
         done += n > 0 ? (size_t)n : 0;
         plain = n > 0 && (size_t)n < left;
     }

@@ -295,9 +295,13 @@ def edges():
     with Far() as far:
         listener = far.net.listener(PORT)
         far.net.udp(PORT)
-        join = in_thread(serve)
-        native = far.native(PYTHON, "-c", textwrap.dedent(script)).end()
-        join()
+        for _ in range(5):
+            join = in_thread(serve)
+            native = far.native(PYTHON, "-c", textwrap.dedent(script)).end()
+            join()
+            # The kernel tells of one end twice; the second may come later.
+            if not native[0].startswith("1 0 27 1"):
+                break
         check_equal(native, ["1 0 27 0 0 0", "1 1 1"])
         join = in_thread(serve)
         check_equal(under_run(far, script), ["1 0 27 1 0 0", "1 1 0"])
