@@ -4,6 +4,7 @@
 #define PORT_HOST_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,13 +37,23 @@ static inline void *host_call(void *arg) {
     return NULL;
 }
 
-static inline void host_later(void (*fn)(void *arg), void *arg, uint32_t ms) {
-    struct host_later *l = malloc(sizeof *l);
-    pthread_t t;
-    *l = (struct host_later){fn, arg, ms};
-    if (pthread_create(&t, NULL, host_call, l) == 0) {
-        pthread_detach(t);
+static pthread_t host_thread;
+static bool host_started;
+
+// Until the last host_later() has made its call: who changes what that looks at
+// must not do so before.
+static inline void host_wait(void) {
+    if (host_started) {
+        pthread_join(host_thread, NULL);
+        host_started = false;
     }
+}
+
+static inline void host_later(void (*fn)(void *arg), void *arg, uint32_t ms) {
+    host_wait();
+    struct host_later *l = malloc(sizeof *l);
+    *l = (struct host_later){fn, arg, ms};
+    host_started = pthread_create(&host_thread, NULL, host_call, l) == 0;
 }
 
 #endif

@@ -19,6 +19,7 @@ static int up(uint64_t deadline_ns, struct far_link **out) {
         .wait_s = 20,
     };
     (void)deadline_ns;
+    host_wait();
     far_posix_close(posix);
     int err = far_posix_open(&posix, &o);
     if (err == FAR_OK) {
