@@ -105,6 +105,7 @@ struct engine {
     uint32_t last_link_id;
     struct engine_totals total;
     struct resolver *resolver;
+    struct dgram_batch *batch;   // NULL: none was needed yet
     struct policy_set *policies; // NULL: none
     struct watch route_watch;
     int route_fd; // -1: no rtnetlink here
@@ -324,8 +325,11 @@ struct sock {
 
     uint32_t flush_tag, flush_pos; // the FLUSH that waits
     uint32_t flushed_to;           // what the last one answered ended at
+    uint32_t run_limit;            // the longest datagram of a run (run.c)
+    bool run_known;
     bool flush_waits, flush_nowait;
     struct dgram_part tx_part, rx_part;
+    uint32_t rx_guess; // length of the next one's payload, padded
 
     struct stamps *stamps; // NULL: none came
 
@@ -432,6 +436,9 @@ uint32_t stream_tx(struct sock *s, uint32_t budget);
 uint32_t stream_rx(struct sock *s, uint32_t budget);
 uint32_t dgram_tx(struct sock *s, uint32_t budget);
 uint32_t dgram_rx(struct sock *s, uint32_t budget);
+// A payload in the tx ring, for the kernel: as ring_iov().
+int dgram_iov(struct sock *s, uint32_t payload, uint32_t len,
+    struct iovec iov[2]);
 // Each item of control data may grow on its way to the host's form.
 #define HOST_CTL (FAR_CTL_MAX * 4u)
 // Takes one datagram; 0 if there is none (rx_ready is off then), no room, or an

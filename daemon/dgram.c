@@ -1,4 +1,4 @@
-// Datagrams from near: records in the ring, one system call each.
+// Datagrams from near: records in the ring, one system call each or for a run.
 // SPDX-License-Identifier: MIT
 #include "daemon/core.h"
 
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/gate.h"
+#include "daemon/run.h"
 #include "daemon/translate.h"
 #include "farsock/posix.h"
 #include "farsock/proto.h"
@@ -106,7 +107,8 @@ struct outgoing {
     const struct far_addr *addr;
     const uint8_t *ctl;
     uint32_t ctl_len;
-    uint16_t flags; // far_dgram_flag
+    uint16_t flags;  // far_dgram_flag
+    struct run *run; // NULL: it is one datagram
 };
 
 // Linux's MSG_PROBE: glibc has the number by an older name.
@@ -127,6 +129,32 @@ static bool is_corked(const struct sock *s) {
     return !getsockopt(s->fd, IPPROTO_UDP, UDP_CORK, &on, &len) && on;
 }
 
+// Has the kernel cut up a run.
+static void set_segment(struct msghdr *m, void *control, uint32_t bytes) {
+    uint16_t segment = (uint16_t)bytes;
+    m->msg_control = control;
+    m->msg_controllen = CMSG_SPACE(sizeof segment);
+    struct cmsghdr *c = CMSG_FIRSTHDR(m);
+    c->cmsg_level = IPPROTO_UDP;
+    c->cmsg_type = UDP_SEGMENT;
+    c->cmsg_len = CMSG_LEN(sizeof segment);
+    memcpy(CMSG_DATA(c), &segment, sizeof segment);
+}
+
+// The policy is asked of each datagram. Of a run all have the same destination.
+static int ask_policy(struct sock *s, const struct outgoing *o,
+    struct msghdr *m) {
+    uint32_t count = o->run && s->link->policy ? o->run->count : 1u;
+    int refused = 0;
+    while (!refused && count-- > 0) {
+        refused = gate_send(s, m);
+    }
+    if (o->run) {
+        o->run->forbidden = refused != 0;
+    }
+    return refused;
+}
+
 static int32_t send_iov(struct sock *s, const struct outgoing *o,
     struct iovec *iov, int count) {
     struct sockaddr_storage to;
@@ -141,9 +169,14 @@ static int32_t send_iov(struct sock *s, const struct outgoing *o,
         m.msg_controllen = sizeof control;
         far_posix_ctl_out(&m, o->ctl, o->ctl_len);
     }
-    int refused = gate_send(s, &m);
+    int refused = ask_policy(s, o, &m);
     if (refused) {
         return -refused;
+    }
+    if (o->run) {
+        m.msg_iov = o->run->iov;
+        m.msg_iovlen = (size_t)o->run->pieces;
+        set_segment(&m, control, o->run->segment);
     }
     if ((o->flags & FAR_DGRAM_PROBE) && is_corked(s)) {
         return 0;
@@ -161,10 +194,24 @@ static int32_t send_iov(struct sock *s, const struct outgoing *o,
     return errno == EAGAIN ? BLOCKED : -errno;
 }
 
-// Sends, and deals with failure: BLOCKED, or the record is done with.
-static int32_t send_whole(struct sock *s, const struct outgoing *o,
-    struct iovec *iov, int count, bool flushed) {
+// Sends the run or, where it is none that the kernel takes, the first of it:
+// then o->run is NULL, and the result is of that one.
+static int32_t send_run(struct sock *s, struct outgoing *o, struct iovec *iov,
+    int count) {
     int32_t r = send_iov(s, o, iov, count);
+    struct run *run = o->run;
+    if (r >= 0 || r == BLOCKED || !run) {
+        return r;
+    }
+    o->run = NULL;
+    bool again = !run->forbidden && run_refused(s, run, -r);
+    return again ? send_iov(s, o, iov, count) : r;
+}
+
+// Sends, and deals with failure: BLOCKED, or the record is done with.
+static int32_t send_whole(struct sock *s, struct outgoing *o, struct iovec *iov,
+    int count, bool flushed) {
+    int32_t r = send_run(s, o, iov, count);
     if (r >= 0 || r == BLOCKED || flushed) {
         return r;
     }
@@ -268,15 +315,39 @@ static uint32_t part_tx(struct sock *s) {
     struct iovec iov = {p->buf, p->len};
     int32_t r = 0;
     if (what == SEND) {
-        struct outgoing o = {&p->addr, p->ctl, p->ctl_len, p->flags};
+        struct outgoing o = {&p->addr, p->ctl, p->ctl_len, p->flags, NULL};
         r = send_whole(s, &o, &iov, 1, is_flushed(s, p->end));
     }
     p->active = !settle(s, r, p->end);
     return p->active ? n : n + 1u;
 }
 
-// Bytes of the record that was dealt with; 0 if none could be.
-static uint32_t record_tx(struct sock *s) {
+int dgram_iov(struct sock *s, uint32_t payload, uint32_t len,
+    struct iovec iov[2]) {
+    far_ring_inv(FAR_AT_FAR_DGRAM_SEND, s->tx, s->tx_size, payload, len);
+    return ring_iov(s->tx, s->tx_size, payload, len, iov);
+}
+
+// One that is all there, or the run that it begins. As record_tx().
+static uint32_t send_record(struct sock *s, const struct record *r,
+    uint32_t most, uint32_t *count) {
+    struct iovec iov[2];
+    int pieces = dgram_iov(s, r->payload, r->head.len, iov);
+    struct run run;
+    const struct run_first first = {
+        &r->addr, r->head.len, r->head.ctl_len, r->payload, r->head.flags};
+    struct outgoing o = {&r->addr, r->ctl, r->head.ctl_len, r->head.flags,
+        run_gather(s, &first, most, &run) ? &run : NULL};
+    int32_t sent = send_whole(s, &o, iov, pieces, is_flushed(s, r->end));
+    uint32_t end = o.run ? run.end : r->end;
+    uint32_t size = end - s->tx_tail;
+    *count += o.run ? run.count - 1u : 0;
+    return settle(s, sent, end) ? size : 0;
+}
+
+// Bytes of the record that was dealt with, or of the run of at most so many; 0
+// if none could be. Counts them.
+static uint32_t record_tx(struct sock *s, uint32_t most, uint32_t *count) {
     struct record r;
     if (read_record(s, &r) <= 0) {
         s->tx_part_seen = true;
@@ -299,30 +370,27 @@ static uint32_t record_tx(struct sock *s) {
         settle(s, 0, r.end);
         return size;
     }
-    struct iovec iov[2];
-    int count = ring_iov(s->tx, s->tx_size, r.payload, r.head.len, iov);
-    far_ring_inv(FAR_AT_FAR_DGRAM_SEND, s->tx, s->tx_size, r.payload,
-        r.head.len);
-    struct outgoing o = {&r.addr, r.ctl, r.head.ctl_len, r.head.flags};
-    int32_t sent = send_whole(s, &o, iov, count, is_flushed(s, r.end));
-    return settle(s, sent, r.end) ? size : 0;
+    return send_record(s, &r, most, count);
 }
 
 uint32_t dgram_tx(struct sock *s, uint32_t budget) {
     uint32_t moved = 0;
     s->tx_part_seen = false;
-    for (uint32_t i = 0; i < TURN_DATAGRAMS; i++) {
+    uint32_t count = 0;
+    while (count < TURN_DATAGRAMS) {
         if (s->fd < 0 || s->tx_blocked || moved >= budget ||
             (!s->tx_part.active && !tx_used(s))) {
             break;
         }
-        uint32_t n = s->tx_part.active ? part_tx(s) : record_tx(s);
+        uint32_t most = TURN_DATAGRAMS - count++;
+        uint32_t n =
+            s->tx_part.active ? part_tx(s) : record_tx(s, most, &count);
         if (!n) {
             break;
         }
         moved += n;
         if (tx_used(s) &&
-            (i + 1 == TURN_DATAGRAMS || now_ns() >= s->link->turn_end_ns)) {
+            (count == TURN_DATAGRAMS || now_ns() >= s->link->turn_end_ns)) {
             moved = moved < budget ? budget : moved;
             break;
         }

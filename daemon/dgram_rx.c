@@ -1,4 +1,4 @@
-// Datagrams from the peer: one system call each, into the ring.
+// Datagrams from the peer: into the ring, several in one system call.
 // SPDX-License-Identifier: MIT
 #include "daemon/core.h"
 
@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/batch.h"
 #include "daemon/gate.h"
 #include "daemon/translate.h"
 #include "farsock/posix.h"
@@ -54,6 +55,22 @@ static void put_head(struct sock *s, uint32_t len, const struct incoming *in) {
 
 enum { REFUSED = -2 }; // by the policy
 
+// What came beside n bytes of payload. False: the policy refuses it.
+static bool take_note(struct sock *s, struct msghdr *m, uint32_t room,
+    struct incoming *in) {
+    const struct sockaddr_storage *sa = m->msg_name;
+    bool cut = false;
+    if (!gate_receive(s, sa, m->msg_namelen)) {
+        return false;
+    }
+    far_addr_of(sa, m->msg_namelen, &in->from);
+    in->flags = FAR_DGRAM_ADDR;
+    in->flags |= m->msg_flags & MSG_TRUNC ? FAR_DGRAM_TRUNC : 0;
+    in->ctl_len = room ? far_posix_ctl_in(in->ctl, room, m, &cut) : 0;
+    in->flags |= cut ? FAR_DGRAM_CTRUNC : 0;
+    return true;
+}
+
 // Control data takes at most room bytes of the record.
 static long recv_iov(struct sock *s, struct iovec *iov, int count,
     struct incoming *in, uint32_t room, int flags) {
@@ -71,16 +88,10 @@ static long recv_iov(struct sock *s, struct iovec *iov, int count,
     do {
         n = recvmsg(s->fd, &m, MSG_DONTWAIT | flags);
     } while (n < 0 && errno == EINTR);
-    if (n >= 0 && !gate_receive(s, &sa, m.msg_namelen)) {
+    if (n >= 0 && !take_note(s, &m, room, in)) {
         return REFUSED;
     }
     if (n >= 0) {
-        bool cut = false;
-        far_addr_of(&sa, m.msg_namelen, &in->from);
-        in->flags = FAR_DGRAM_ADDR;
-        in->flags |= m.msg_flags & MSG_TRUNC ? FAR_DGRAM_TRUNC : 0;
-        in->ctl_len = room ? far_posix_ctl_in(in->ctl, room, &m, &cut) : 0;
-        in->flags |= cut ? FAR_DGRAM_CTRUNC : 0;
         count_rx(s, flags & MSG_PEEK ? 0 : (uint64_t)n);
     }
     return n;
@@ -202,15 +213,82 @@ uint32_t dgram_take(struct sock *s) {
     return recv_to_ring(s, (uint32_t)len);
 }
 
+// A batch that came, in the order in which it did.
+struct came {
+    struct incoming in;
+    uint32_t len;
+    bool allowed;
+    const uint8_t *payload; // NULL: it is where it belongs
+};
+
+// Those that are as long as was guessed lie where they belong, if all before
+// them do. The others make room for each other first.
+static void place_batch(struct sock *s, struct came *came, uint32_t count) {
+    bool odd = false;
+    for (uint32_t i = 0; i < count; i++) {
+        struct msghdr *m = batch_get(s, i, &came[i].len);
+        came[i].allowed = take_note(s, m, ctl_gap(s), &came[i].in);
+        odd |= !came[i].allowed || FAR_ALIGN8(came[i].len) != s->rx_guess;
+        came[i].payload = odd ? batch_copy(s, i) : NULL;
+    }
+}
+
+static uint32_t put_batch(struct sock *s, uint32_t count) {
+    struct came came[BATCH_MOST];
+    uint32_t head = RX_HEAD + ctl_gap(s);
+    uint32_t moved = 0;
+    place_batch(s, came, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct came *c = &came[i];
+        if (!c->allowed) {
+            continue; // taken, and nobody's
+        }
+        if (c->payload) {
+            far_ring_put(s->rx, s->rx_size, s->rx_head + head, c->payload,
+                c->len);
+        }
+        put_record(s, c->len, &c->in);
+        count_rx(s, c->len);
+        moved += head + c->len;
+    }
+    s->rx_guess = FAR_ALIGN8(came[count - 1u].len);
+    return moved;
+}
+
+// How many fit, whatever their lengths.
+static uint32_t batch_room(const struct sock *s, uint32_t most) {
+    uint32_t n = rx_free(s) / (RX_MOST + ctl_gap(s));
+    n = n < BATCH_MOST ? n : BATCH_MOST;
+    return n < most ? n : most;
+}
+
+// Takes at most so many; how many it took.
+static uint32_t take_some(struct sock *s, uint32_t most, uint32_t *moved) {
+    uint32_t room = batch_room(s, most);
+    if (s->rx_part.active || room < 2 || !batch_begin(s->link->engine)) {
+        *moved += dgram_take(s);
+        return 1;
+    }
+    int n = batch_recv(s, room, RX_HEAD + ctl_gap(s), s->wants_ctl);
+    if (n <= 0) {
+        recv_failed(s, -1);
+        return 1;
+    }
+    // Fewer than there is room for: that was all, and what comes is an event.
+    s->rx_ready = (uint32_t)n == room;
+    *moved += put_batch(s, (uint32_t)n);
+    return (uint32_t)n;
+}
+
 uint32_t dgram_rx(struct sock *s, uint32_t budget) {
     uint32_t moved = 0;
-    uint32_t i = 0;
+    uint32_t taken = 0;
     while (s->fd >= 0 && !s->rx_full && moved < budget &&
            (s->rx_part.active || (s->rx_ready && !s->shared))) {
-        if (i++ == TURN_DATAGRAMS) {
+        if (taken == TURN_DATAGRAMS) {
             return budget;
         }
-        moved += dgram_take(s);
+        taken += take_some(s, TURN_DATAGRAMS - taken, &moved);
     }
     return moved;
 }

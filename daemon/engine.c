@@ -9,6 +9,7 @@
 
 #include <sys/eventfd.h>
 
+#include "daemon/batch.h"
 #include "daemon/core.h"
 #include "daemon/log.h"
 
@@ -157,6 +158,7 @@ void engine_free(struct engine *e) {
     if (e->resolver) {
         resolver_free(e->resolver);
     }
+    batch_free(e);
     if (e->stop_fd >= 0) {
         close(e->stop_fd);
     }

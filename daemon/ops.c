@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/gate.h"
+#include "daemon/run.h"
 #include "daemon/translate.h"
 #include "farsock/proto.h"
 
@@ -258,6 +259,7 @@ static void op_connect(struct request *q) {
     if (s->type == FAR_SOCK_STREAM) {
         stream_connecting(s, r, req.addr.family == FAR_AF_UNSPEC);
     } else {
+        run_forget(s);
         s->connected =
             r == FAR_OK ? req.addr.family != FAR_AF_UNSPEC : s->connected;
         s->policy_seen = s->link->policy_epoch;
@@ -357,6 +359,7 @@ static void op_setsockopt(struct request *q) {
     int32_t r = opt_set(q->sock, req.level, req.opt,
         (const char *)q->payload + sizeof req,
         q->msg->len - (uint32_t)sizeof req);
+    run_forget(q->sock);
     publish_and_reply(q, r, NULL, 0);
 }
 

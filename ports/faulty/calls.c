@@ -26,6 +26,9 @@
         (a, b, c, d))                                                          \
     X(ssize_t, sendmsg, (int a, const struct msghdr *b, int c), (a, b, c))     \
     X(ssize_t, recvmsg, (int a, struct msghdr *b, int c), (a, b, c))           \
+    X(int, recvmmsg,                                                           \
+        (int a, struct mmsghdr *b, unsigned c, int d, struct timespec *e),     \
+        (a, b, c, d, e))                                                       \
     X(ssize_t, send, (int a, const void *b, size_t c, int d), (a, b, c, d))    \
     X(ssize_t, recv, (int a, void *b, size_t c, int d), (a, b, c, d))          \
     X(ssize_t, write, (int a, const void *b, size_t c), (a, b, c))             \

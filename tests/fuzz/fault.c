@@ -205,6 +205,9 @@ struct fixed *__wrap_fixed_new(const struct fixed_spec *spec) {
         (int a, const struct sockaddr *b, socklen_t c), (a, b, c))             \
     X(RECVMSG, a, ssize_t, -1, recvmsg,                                        \
         (int a, struct msghdr *b, int c), (a, b, c))                           \
+    X(RECVMSG, a, int, -1, recvmmsg,                                           \
+        (int a, struct mmsghdr *b, unsigned c, int d, struct timespec *e),     \
+        (a, b, c, d, e))                                                       \
     X(SEND, a, ssize_t, -1, send,                                              \
         (int a, const void *b, size_t c, int d), (a, b, c, d))                 \
     X(RECV, a, ssize_t, -1, recv,                                              \

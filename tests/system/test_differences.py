@@ -2,6 +2,7 @@
 # Rows of docs/differences.md that no other test holds.
 # SPDX-License-Identifier: MIT
 
+import signal
 import socket
 import textwrap
 
@@ -166,6 +167,36 @@ def sum_of_what_is_cut():
         native = far.native(PYTHON, "-c", textwrap.dedent(script)).end()
         check_equal(native, ["5177 0", "3000 1"])
         check_equal(under_run(far, script), ["5177 0", "3000 0"])
+
+
+@test
+def runs_of_datagrams():
+    """Equal datagrams that wait together are one packet to who looks at packets."""
+    script = """
+    import socket
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    print("ready", flush=True)
+    while True:
+        print(len(raw.recv(70000)) - 28, flush=True)
+    """
+    with Far() as far:
+        peer = far.net.udp(PORT)
+        watcher = far.native(PYTHON, "-c", textwrap.dedent(script))
+        watcher.expect("ready")
+        sh = far.shell()
+        wants(sh, "socket s 2 2", "0")
+        send = f"sendto s hello 127.0.0.1 {PORT}"
+        for _ in range(2):  # then near sends without asking
+            wants(sh, send, "5")
+            check_equal(peer.recv(9), b"hello")
+            check_equal(watcher.line(), "5")
+        far.daemon.send_signal(signal.SIGSTOP)
+        for _ in range(20):
+            wants(sh, send, "5")
+        far.daemon.send_signal(signal.SIGCONT)
+        for _ in range(20):
+            check_equal(peer.recv(9), b"hello")
+        check_equal(watcher.line(), "100")
 
 
 @test
