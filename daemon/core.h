@@ -183,6 +183,7 @@ struct link {
     uint64_t orphan_bytes;
     struct far_counters count;
     bool evt_dirty; // put, not yet published
+    bool evt_due;   // and near waits for some of it
     bool dead;      // near is gone: no messages, every socket closes
     bool drained;   // its last messages were served
     bool reset;     // it broke the rules: nothing is delivered any more
@@ -229,6 +230,9 @@ bool link_has_room(const struct link *l);
 // Tells near to look at the slot's line, unless an earlier telling is still
 // unread.
 void link_kick(struct link *l, uint32_t slot);
+
+// The same, of a socket that is gone: without hurry.
+void link_tell_closed(struct link *l, uint32_t slot);
 
 // Serves one message (ops.c). False: that takes longer than a turn, and it was
 // put aside. op_go_on() goes on with it, with the same result.
@@ -281,6 +285,7 @@ struct sock {
     bool rx_ready;     // the kernel may have data
     bool rx_goes_on;   // the next turn receives more, or tells near
     bool rx_sure;      // it has, and the first byte is not urgent
+    bool rx_plain;     // nothing more comes, and nothing of it is urgent
     bool urg_hint;     // it has urgent data
     bool urg_ahead;    // whose mark is published, and was not yet reached
     bool urg_inline;   // the kernel's SO_OOBINLINE

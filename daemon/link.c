@@ -62,6 +62,7 @@ static void put(struct link *l, struct far_msg m, const void *a, uint32_t a_len,
     }
     age_kicks(l, before);
     l->evt_dirty = true;
+    l->evt_due = true;
     link_wake(l);
 }
 
@@ -78,6 +79,12 @@ void link_kick(struct link *l, uint32_t slot) {
     if (sl->sock) {
         sl->sock->kicks_out++;
     }
+}
+
+void link_tell_closed(struct link *l, uint32_t slot) {
+    bool due = l->evt_due;
+    link_kick(l, slot);
+    l->evt_due = due;
 }
 
 // Keeps data for FETCH. Without memory near gets the first part only, and an
@@ -117,6 +124,7 @@ static void flush(struct link *l) {
         return;
     }
     l->evt_dirty = false;
+    l->evt_due = false;
     if (!far_msg_publish(&l->evt)) {
         return;
     }
@@ -270,7 +278,11 @@ bool link_turn(struct link *l, bool *gone) {
     }
     l->turn_end_ns = now_ns() + TURN_NS;
     serve_sockets(l);
-    flush(l);
+    // Who closes does not wait for it: while there are messages to serve, that
+    // a slot is free goes with the next answer.
+    if (l->evt_due || !more) {
+        flush(l);
+    }
     publish_counters(l);
     if (l->dead || more || has_work(l)) {
         return true;

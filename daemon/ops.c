@@ -218,7 +218,7 @@ static void stream_connecting(struct sock *s, int32_t r, bool dissolves) {
     bool fresh = !(s->state & (FAR_ST_CONNECTED | FAR_ST_CONNECTING));
     if (fresh && !dissolves && (r == FAR_OK || r == FAR_EINPROGRESS)) {
         s->tx_dead = s->fin_seen = s->failed = s->shut_waits = false;
-        s->urg_hint = s->urg_ahead = false;
+        s->urg_hint = s->urg_ahead = s->rx_plain = false;
         // What was marked before a first connection stays.
         s->shut_rd &= !(s->state & FAR_ST_HUP);
         // As the kernel does: an earlier connection's error is forgotten.
@@ -233,6 +233,25 @@ static void stream_connecting(struct sock *s, int32_t r, bool dissolves) {
     if (r != FAR_EINPROGRESS) {
         sock_refresh(s);
     }
+}
+
+// Over loopback it stands, or is refused, before connect() returns: who sleeps
+// for it has the result, and what else there is, with this answer.
+static int32_t connected_at_once(struct sock *s, int32_t r) {
+    if (!s->connect_waits) {
+        return r;
+    }
+    sock_refresh(s);
+    if (!s->connect_known) {
+        return r;
+    }
+    s->connect_known = false;
+    s->events = 0; // of before
+    stream_rx(s, TURN_BYTES);
+    if (s->rx_ready) {
+        sock_wake(s);
+    }
+    return s->connect_result;
 }
 
 static void op_connect(struct request *q) {
@@ -258,6 +277,7 @@ static void op_connect(struct request *q) {
     s->goal = req.addr;
     if (s->type == FAR_SOCK_STREAM) {
         stream_connecting(s, r, req.addr.family == FAR_AF_UNSPEC);
+        r = connected_at_once(s, r);
     } else {
         run_forget(s);
         s->connected =

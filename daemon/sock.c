@@ -320,8 +320,10 @@ static void refresh_connected(struct sock *s, uint32_t bits) {
     set |= bits & POLLRDHUP ? FAR_ST_RDHUP : 0;
     // A FIN of which we know before any error: end of file comes before it.
     // shutdown() for reading looks the same, but an error comes before its end.
-    s->fin_seen |= (bits & (POLLRDHUP | POLLHUP | POLLERR)) == POLLRDHUP &&
-                   (!s->shut_rd || peer_ended(s->fd));
+    bool fin = (bits & (POLLRDHUP | POLLHUP | POLLERR)) == POLLRDHUP &&
+               (!s->shut_rd || peer_ended(s->fd));
+    s->fin_seen |= fin;
+    s->rx_plain |= fin && !(bits & POLLPRI) && !s->urg_hint;
     sock_set_state(s, set, 0);
 }
 
@@ -519,7 +521,7 @@ static void publish_closed(struct sock *s) {
     FAR_RMB(FAR_AT_CLOSED_LAST);
     far_store(&line->state, state_word(s));
     FAR_CLEAN(FAR_AT_CLOSED, line, sizeof *line);
-    link_kick(s->link, s->slot);
+    link_tell_closed(s->link, s->slot);
 }
 
 void sock_finish(struct sock *s) {

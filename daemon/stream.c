@@ -167,7 +167,7 @@ uint32_t stream_rx(struct sock *s, uint32_t budget) {
             rx_wait_room(s, 1);
             break;
         }
-        if (!s->rx_sure && !urgent_look(s)) {
+        if (!s->rx_sure && !s->rx_plain && !urgent_look(s)) {
             break;
         }
         s->rx_sure = false;

@@ -194,6 +194,58 @@ TEST(a_close_with_a_reset_takes_many_turns) {
     engine_free(rig.engine);
 }
 
+// --- What near need not ask, or hear, for itself ---
+
+static int32_t connect_waiting(uint16_t port) {
+    struct far_req_addr to = rig_addr(port);
+    to.flags = FAR_CONNECT_WAITS;
+    return ask(FAR_OP_CONNECT, 0, &to, sizeof to);
+}
+
+TEST(a_connection_that_stands_at_once_is_the_answer) {
+    rig_prepare(&rig, (struct rig_options){.ring = RING});
+    uint16_t port;
+    int listener = peer_open(SOCK_STREAM, &port);
+    CHECK_EQ(open_slot(0, FAR_SOCK_STREAM), FAR_OK);
+    CHECK_EQ(connect_waiting(port), FAR_OK);
+    uint32_t state = far_load(&rig.socks[0].far->state);
+    CHECK_EQ(state & (FAR_ST_CONNECTED | FAR_ST_CONNECTING), FAR_ST_CONNECTED);
+    CHECK_EQ(connect_waiting(port), FAR_EISCONN);
+    close(listener);
+    engine_free(rig.engine);
+}
+
+// Near's doorbell is not rung for slots alone while an answer comes anyway.
+TEST(that_slots_are_free_goes_with_the_next_answer) {
+    const uint32_t all = 64; // messages of a turn
+    struct far_req_ifname req = {.index = 1};
+    rig_prepare(&rig, (struct rig_options){.ring = 4096});
+    for (uint32_t i = 0; i < all; i++) {
+        CHECK_EQ(open_slot(i, FAR_SOCK_STREAM), FAR_OK);
+    }
+    CHECK(!answered(1)); // near sleeps
+    for (uint32_t i = 0; i < all; i++) {
+        rig_close(&rig, i, 0);
+    }
+    rig_put(&rig, FAR_OP_IFNAME, 1, 0, &req, sizeof req);
+    uint32_t rung = rig.link->count.doorbells;
+    for (int i = 0; i < TURNS && rig.link->count.doorbells == rung; i++) {
+        turn();
+    }
+    CHECK(answered(1));
+    CHECK_EQ(rig.link->sockets, 0);
+    // Alone it is told at once, or when the turn's time was over, in the next.
+    CHECK_EQ(open_slot(0, FAR_SOCK_STREAM), FAR_OK);
+    CHECK(!answered(1)); // near sleeps
+    rung = rig.link->count.doorbells;
+    rig_close(&rig, 0, 0);
+    for (int i = 0; i < 2; i++) {
+        turn();
+    }
+    CHECK_EQ(rig.link->count.doorbells, rung + 1);
+    engine_free(rig.engine);
+}
+
 // --- What near is told of a flood ---
 
 // Has the peer send one turn's share, and waits until the kernel has all of it.
@@ -320,6 +372,8 @@ int main(void) {
         CASE(a_message_waits_only_for_what_was_there),
         CASE(a_request_behind_a_full_ring_takes_many_turns),
         CASE(a_close_with_a_reset_takes_many_turns),
+        CASE(a_connection_that_stands_at_once_is_the_answer),
+        CASE(that_slots_are_free_goes_with_the_next_answer),
         CASE(a_flood_is_told_of_at_three_quarters_of_a_ring),
         CASE(a_flood_that_ends_with_a_turn_is_told_of_in_the_next),
         CASE(a_storm_of_links_comes_and_goes_one_in_a_turn),

@@ -14,7 +14,8 @@
 // behind it, and nothing tells. So before each recv() it must be sure that the
 // first byte is not urgent, or that we know. Most of the time the event says so
 // (rx_sure); else the kernel is asked. Both are right as long as there are
-// bytes before what may come: where the queue is empty, we do not recv().
+// bytes before what may come: where the queue is empty, we do not recv(), until
+// the peer's end is there and nothing before it is urgent (rx_plain).
 //
 // From the first urgent byte on the kernel has it in line, so that no byte is
 // lost, whenever the next comes: what near's program sees is near's affair.

@@ -60,6 +60,30 @@ TEST(what_is_behind_a_full_ring_is_told) {
     rig_down(&rig);
 }
 
+// The end is known long before the urgent byte is reached.
+TEST(what_is_before_the_end_is_not_passed_over) {
+    rig_up(&rig, (struct rig_options){.ring = 1024});
+    int peer = rig_connect(&rig, 0);
+    uint8_t out[3000];
+    uint8_t in[3000];
+    memset(out, 'x', sizeof out);
+    CHECK_EQ(send(peer, out, sizeof out, 0), sizeof out);
+    CHECK_EQ(send(peer, "!", 1, MSG_OOB), 1);
+    CHECK_EQ(send(peer, "yz", 2, 0), 2);
+    CHECK_EQ(shutdown(peer, SHUT_WR), 0);
+    CHECK(rig_state(&rig, 0, FAR_ST_RDHUP, FAR_ST_RDHUP));
+    for (size_t at = 0; at < sizeof out; at += 500) {
+        CHECK(rig_read(&rig, 0, in, 500));
+    }
+    CHECK(rig_read(&rig, 0, in, 3));
+    CHECK(memcmp(in, "!yz", 3) == 0);
+    CHECK(marks(0, 1));
+    CHECK_EQ(mark(0, 1), rig.layout.index_base + sizeof out);
+    CHECK(rig_state(&rig, 0, FAR_ST_FIN, FAR_ST_FIN));
+    close(peer);
+    rig_down(&rig);
+}
+
 TEST(the_answer_is_what_the_kernel_says) {
     rig_up(&rig, (struct rig_options){0});
     int peer = rig_connect(&rig, 0);
@@ -124,6 +148,7 @@ int main(void) {
     static const struct test_case cases[] = {
         CASE(an_urgent_byte_stays_in_the_stream_and_its_place_is_told),
         CASE(what_is_behind_a_full_ring_is_told),
+        CASE(what_is_before_the_end_is_not_passed_over),
         CASE(the_answer_is_what_the_kernel_says),
         CASE(the_marked_byte_goes_as_urgent),
         CASE(a_mark_before_its_byte_waits_for_it),
