@@ -17,9 +17,10 @@ QEMU_MPY_SRC := $(wildcard micropython/qemu/* micropython/*.*)
 
 QEMU_IMAGES := $(foreach a,$(QEMU_ARCHS),$(QEMU_B)/$(a)/micropython.elf)
 # Programs without MicroPython, and what each is made of beside the port.
-QEMU_PROGRAMS := echo port-check hostile measure
+QEMU_PROGRAMS := echo port-check console hostile measure
 qemu_src_echo := $(QEMU_PORT)/echo.c
 qemu_src_port-check = $(PORT_CHECKS) tests/port/on_qemu.c
+qemu_src_console := tests/qemu/console.c
 qemu_src_hostile := tests/qemu/hostile.c
 qemu_src_measure := tests/qemu/measure.c
 QEMU_ELFS := $(foreach a,$(QEMU_ARCHS),$(QEMU_PROGRAMS:%=$(QEMU_B)/$(a)/%.elf))
