@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 
 #include "daemon/gate.h"
+#include "daemon/ids.h"
 #include "daemon/translate.h"
 #include "farsock/proto.h"
 
@@ -27,7 +28,10 @@ struct lookup {
     struct node node;  // in queue or done; alone while a thread works on it
     struct link *link; // NULL: nobody waits any more
     uint32_t tag;
-    uint32_t link_id; // for the threads, who never follow link
+    // For the threads, who never follow link.
+    uint32_t link_id;
+    uid_t uid;
+    char name[64]; // of the link
     bool queued;
     uint8_t op;
     union {
@@ -49,7 +53,7 @@ struct resolver {
     pthread_cond_t work, left;
     struct node queue, done;
     unsigned threads;
-    uint32_t working[THREADS]; // id of the link each thread works for, 0: idle
+    struct lookup *working[THREADS]; // what each thread works on, NULL: idle
     bool quit;
 };
 
@@ -172,21 +176,33 @@ static void work_on(struct lookup *k) {
     }
 }
 
-// One link may keep half of the threads busy, so that one whose names hang does
-// not stop another's.
-static bool may_work_for(const struct resolver *r, uint32_t link_id) {
-    unsigned busy = 0;
+// Whether the same user asks; of links for which nobody says who that is,
+// whether the same link does, which may have come anew.
+static bool is_same_user(const struct lookup *a, const struct lookup *b) {
+    return a->uid == b->uid &&
+           (a->uid != IDS_NONE || strcmp(a->name, b->name) == 0);
+}
+
+// A thread stays with a name that hangs also when nobody waits for it any more.
+// So one link may keep half of the threads busy, and one user, who can leave a
+// link and come back with another, all but one: others' lookups go on.
+static bool may_work_on(const struct resolver *r, const struct lookup *k) {
+    unsigned of_link = 0;
+    unsigned of_user = 0;
     for (unsigned i = 0; i < THREADS; i++) {
-        busy += r->working[i] == link_id;
+        const struct lookup *other = r->working[i];
+        of_link += other && other->link_id == k->link_id;
+        of_user += other && is_same_user(other, k);
     }
-    return busy == 0 || busy < r->threads / 2u;
+    return of_user == 0 || ((of_link == 0 || of_link < r->threads / 2u) &&
+                               of_user + 1u < r->threads);
 }
 
 // Under the lock.
 static struct lookup *next_lookup(struct resolver *r) {
     for (struct node *n = r->queue.next; n != &r->queue; n = n->next) {
         struct lookup *k = OF(n, struct lookup, node);
-        if (may_work_for(r, k->link_id)) {
+        if (may_work_on(r, k)) {
             node_remove(&k->node);
             k->queued = false;
             return k;
@@ -213,11 +229,11 @@ static void *worker(void *arg) {
             continue;
         }
         unsigned place = free_place(r);
-        r->working[place] = k->link_id;
+        r->working[place] = k;
         pthread_mutex_unlock(&r->lock);
         work_on(k);
         pthread_mutex_lock(&r->lock);
-        r->working[place] = 0;
+        r->working[place] = NULL;
         node_append(&r->done, &k->node);
         uint64_t one = 1;
         ssize_t n = r->quit ? 0 : write(r->done_fd, &one, sizeof one);
@@ -349,6 +365,8 @@ void resolver_ask(struct link *l, uint32_t tag, const struct far_msg *m,
     k->link = l;
     k->tag = tag;
     k->link_id = l->id;
+    k->uid = l->spec.uid;
+    memcpy(k->name, l->spec.name, sizeof k->name);
     k->queued = true;
     node_init(&k->node);
     l->lookups++;

@@ -75,6 +75,9 @@ struct rig_options {
     uint32_t base;
     uint64_t orphan_link_bytes;
     uint32_t user_tokens;
+    struct engine *engine; // that serves another one already; NULL: its own
+    const char *name;      // NULL: "rig"
+    uid_t uid;
 };
 
 static inline void rig_prepare(struct rig *r, struct rig_options o) {
@@ -95,17 +98,18 @@ static inline void rig_prepare(struct rig *r, struct rig_options o) {
         .orphan_link_bytes = o.orphan_link_bytes,
         .user_tokens = o.user_tokens,
     };
-    r->engine = engine_new(&config);
+    r->engine = o.engine ? o.engine : engine_new(&config);
     struct link_spec spec = {
         .region = r->region,
         .layout = r->layout,
         .bell_to_near = r->to_near,
         .bell_from_near = r->to_far,
         .hangup = r->far_end,
-        .name = "rig",
+        .uid = o.uid,
         .gone = rig_gone,
         .arg = r,
     };
+    snprintf(spec.name, sizeof spec.name, "%s", o.name ? o.name : "rig");
     struct far_near_ctl *near = (void *)r->region;
     struct far_far_ctl *far = rig_line(r, r->layout.far_at);
     near->cmd.head = near->evt.tail = near->evt.wake = r->layout.index_base;
@@ -127,10 +131,8 @@ static inline void rig_up(struct rig *r, struct rig_options o) {
     rig_start(r);
 }
 
-static inline void rig_down(struct rig *r) {
-    engine_stop(r->engine);
-    pthread_join(r->thread, NULL);
-    engine_free(r->engine);
+// What is left when the engine serves it no more.
+static inline void rig_free(struct rig *r) {
     munmap(r->region, r->bytes);
     close(r->to_near);
     close(r->to_far);
@@ -138,6 +140,13 @@ static inline void rig_down(struct rig *r) {
     if (r->near_end >= 0) {
         close(r->near_end);
     }
+}
+
+static inline void rig_down(struct rig *r) {
+    engine_stop(r->engine);
+    pthread_join(r->thread, NULL);
+    engine_free(r->engine);
+    rig_free(r);
 }
 
 static inline void rig_bell(struct rig *r) {

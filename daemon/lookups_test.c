@@ -1,0 +1,195 @@
+// Lookups that hang, whose askers do not wait: others' are answered.
+// SPDX-License-Identifier: MIT
+#include <netdb.h>
+
+#include "daemon/ids.h"
+#include "daemon/rig_test.h"
+
+#define FLOOD   1000
+#define LIVES   6
+#define TAGS    8u
+#define THREADS 4u // as many as there are if nobody says how many
+
+static struct rig rude, honest;
+
+// --- A name server that never answers ---
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t opened;
+    bool open;
+    unsigned hanging;
+} server = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
+
+int getaddrinfo(const char *restrict node, const char *restrict service,
+    const struct addrinfo *restrict hints, struct addrinfo **restrict list) {
+    (void)service;
+    (void)hints;
+    *list = NULL;
+    if (strcmp(node, "hangs") != 0) {
+        return EAI_NONAME;
+    }
+    pthread_mutex_lock(&server.lock);
+    server.hanging++;
+    while (!server.open) {
+        pthread_cond_wait(&server.opened, &server.lock);
+    }
+    server.hanging--;
+    pthread_mutex_unlock(&server.lock);
+    return EAI_AGAIN;
+}
+
+static unsigned hanging(void) {
+    pthread_mutex_lock(&server.lock);
+    unsigned n = server.hanging;
+    pthread_mutex_unlock(&server.lock);
+    return n;
+}
+
+static void set_open(bool open) {
+    pthread_mutex_lock(&server.lock);
+    server.open = open;
+    pthread_cond_broadcast(&server.opened);
+    pthread_mutex_unlock(&server.lock);
+}
+
+// --- Near cores ---
+
+static void turn(void) {
+    engine_turn(rude.engine, false);
+}
+
+static void ask(struct rig *r, uint32_t tag, const char *host) {
+    struct {
+        struct far_req_getaddrinfo req;
+        char host[16];
+    } m = {
+        .req =
+            {
+                .host_len = (uint16_t)strlen(host),
+                .service_len = FAR_NO_STRING,
+            },
+    };
+    memcpy(m.host, host, m.req.host_len);
+    rig_put(r, FAR_OP_GETADDRINFO, tag, 0, &m, sizeof m.req + m.req.host_len);
+}
+
+static int32_t answer(struct rig *r, uint32_t tag) {
+    for (int i = 0; i < PATIENCE_MS; i++) {
+        turn();
+        struct far_msg m;
+        while (rig_get(r, &m, 0)) {
+            if (m.op == FAR_OP_REPLY && m.tag == tag) {
+                return r->result;
+            }
+        }
+        rig_pause();
+    }
+    return NO_REPLY;
+}
+
+static bool honest_is_answered(void) {
+    ask(&honest, 1, "is.not.there");
+    return answer(&honest, 1) == FAR_EAI_NONAME;
+}
+
+// Waits until so many lookups hang, and a while longer for one too many.
+static void let_hang(unsigned n) {
+    for (int i = 0; i < PATIENCE_MS && hanging() < n; i++) {
+        turn();
+        rig_pause();
+    }
+    for (int i = 0; i < 20 && hanging() <= n; i++) {
+        turn();
+        rig_pause();
+    }
+}
+
+static unsigned least(unsigned a, unsigned b) {
+    return a < b ? a : b;
+}
+
+static void over(void) {
+    set_open(true);
+    for (int i = 0; i < PATIENCE_MS && hanging() > 0; i++) {
+        rig_pause();
+    }
+    engine_free(rude.engine);
+    rig_free(&rude);
+    rig_free(&honest);
+    set_open(false);
+}
+
+TEST(a_link_that_asks_and_cancels_keeps_nobody_waiting) {
+    rig_prepare(&rude, (struct rig_options){0});
+    rig_prepare(&honest, (struct rig_options){.engine = rude.engine});
+    for (int i = 0; i < FLOOD; i++) {
+        uint32_t tag = 1u + (uint32_t)i % TAGS;
+        ask(&rude, tag, "hangs");
+        if (i < LIVES) {
+            let_hang(least(hanging() + 1u, THREADS / 2u));
+        }
+        rig_put(&rude, FAR_OP_CANCEL, tag, 0, NULL, 0);
+        CHECK_EQ(answer(&rude, tag), FAR_EAI_SYSTEM);
+        if (i % 100 == 0) {
+            CHECK(honest_is_answered());
+        }
+    }
+    CHECK_EQ(hanging(), THREADS / 2u);
+    over();
+}
+
+// Of many lives, of which each leaves as many lookups as it can.
+static void come_and_go(struct test_result *result_, struct rig_options o) {
+    rig_prepare(&honest, (struct rig_options){.engine = rude.engine, .uid = 9});
+    for (int i = 0; i < LIVES; i++) {
+        unsigned hang = least(hanging() + 2u, THREADS - 1u);
+        struct rig *r = calloc(1, sizeof *r);
+        CHECK(r);
+        rig_prepare(r, o);
+        for (uint32_t tag = 1; tag <= TAGS / 2u; tag++) {
+            ask(r, tag, "hangs");
+        }
+        let_hang(hang);
+        rig_hang_up(r);
+        for (int ms = 0; ms < PATIENCE_MS && !r->gone; ms++) {
+            turn();
+            rig_pause();
+        }
+        CHECK(r->gone);
+        rig_free(r);
+        free(r);
+        CHECK(honest_is_answered());
+    }
+    CHECK_EQ(hanging(), THREADS - 1u);
+}
+
+TEST(a_user_whose_links_come_and_go_keeps_no_other_waiting) {
+    rig_prepare(&rude, (struct rig_options){.uid = 8});
+    come_and_go(result_, (struct rig_options){.engine = rude.engine, .uid = 8});
+    over();
+}
+
+TEST(a_link_without_a_user_is_known_by_its_name) {
+    rig_prepare(&rude, (struct rig_options){.uid = IDS_NONE, .name = "a"});
+    come_and_go(result_, (struct rig_options){
+                             .engine = rude.engine,
+                             .uid = IDS_NONE,
+                             .name = "b",
+                         });
+    // Another one of those is not the same user's, and gets the last thread.
+    CHECK_EQ(hanging(), THREADS - 1u);
+    ask(&rude, 1, "is.not.there");
+    CHECK_EQ(answer(&rude, 1), FAR_EAI_NONAME);
+    over();
+}
+
+int main(void) {
+    static const struct test_case cases[] = {
+        CASE(a_link_that_asks_and_cancels_keeps_nobody_waiting),
+        CASE(a_user_whose_links_come_and_go_keeps_no_other_waiting),
+        CASE(a_link_without_a_user_is_known_by_its_name),
+    };
+    return RUN_TESTS(cases);
+}
