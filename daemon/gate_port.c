@@ -91,6 +91,37 @@ static uint32_t kind_of(const struct sock *s, uint32_t actions) {
                                          : 8u;
 }
 
+static int set_number(int fd, int level, int name, int v) {
+    return setsockopt(fd, level, name, &v, sizeof v);
+}
+
+// At a port that was found, as if the kernel had chosen it now: a socket that
+// asked for its port keeps it when its connection is dissolved. 0, or -1 with
+// errno.
+static int bind_as_chosen(int fd, const struct sockaddr_storage *at,
+    socklen_t len, const struct sockaddr_storage *found) {
+    int range = number_of(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE);
+    int later = number_of(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+    struct policy_addr a;
+    if (!policy_addr_of(&a, found, sizeof *found) ||
+        set_number(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE,
+            (int)(a.port | (uint32_t)a.port << 16)) < 0) {
+        return bind(fd, (const struct sockaddr *)found,
+            len); // Linux before 6.3
+    }
+    if (later) {
+        set_number(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0);
+    }
+    int result = bind(fd, (const struct sockaddr *)at, len);
+    int err = errno;
+    if (later) {
+        set_number(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, later);
+    }
+    set_number(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, range);
+    errno = err;
+    return result;
+}
+
 int gate_take_port(struct sock *s, uint32_t actions,
     const struct sockaddr_storage *at, socklen_t len) {
     uint32_t kind = kind_of(s, actions);
@@ -110,7 +141,7 @@ int gate_take_port(struct sock *s, uint32_t actions,
         close(fd);
         if (!is_chosen(s, actions, &got, tell && i == tries)) {
             err = EACCES;
-        } else if (bind(s->fd, (struct sockaddr *)&got, got_len) == 0) {
+        } else if (bind_as_chosen(s->fd, at, len, &got) == 0) {
             s->link->no_ports &= ~kind;
             return 0;
         } else if (errno != EADDRINUSE) {

@@ -356,6 +356,65 @@ def ports_that_the_kernel_chooses():
             s.close()
 
 
+NAMED = PORT + 1
+TO_PEER, DISSOLVE = f"connect s {PEER} {PORT}", "connect s @0:0.0.0.0 0"
+# How a socket is at a port when its connection is dissolved.
+DISSOLVED = [
+    [UDP4, TO_PEER],
+    [UDP4, f"sendto s hello {PEER} {PORT}", TO_PEER],
+    [UDP4, f"bind s {PEER} 0", TO_PEER],
+    [UDP4, f"bind s {PEER} 0"],
+    [UDP4, f"setopt s {IP} 24 1", f"bind s {PEER} 0", TO_PEER],
+    [UDP4, f"setopt s {IP} 51 {HIGHEST | HIGHEST << 16}", TO_PEER],
+    [UDP4, f"bind s {PEER} {NAMED}", TO_PEER],
+    [UDP6, f"connect s ::ffff:{PEER} {PORT}"],
+    [UDP6, "bind s :: 0"],
+    [TCP4, TO_PEER],
+    [TCP4, f"bind s {PEER} 0", TO_PEER],
+    [TCP4, f"bind s {PEER} {NAMED}", TO_PEER],
+    [TCP4, f"setopt s {SOL} 2 1", f"bind s {PEER} 0", TO_PEER],
+    [TCP4, "listen s 5"],
+    [TCP6, "bind s :: 0", "listen s 5"],
+]
+
+
+def dissolved(sh, calls):
+    """What each call gave, where the socket is at last, and its options."""
+    results = [sh(call) for call in calls]
+    port = int(sh("getsockname s").split()[-1])
+    check(LOWEST <= port <= HIGHEST or port == NAMED, f"{calls}: at {port}")
+    # A stream's getsockname() goes on to tell it. Who has none can be bound.
+    results += [sh(DISSOLVE), sh("getsockname s").replace(str(port), "still")]
+    results += [sh(f"getopt s {IP} {option}") for option in (24, 51)]
+    results.append(sh("bind s :: 0" if "socket s 10" in calls[0] else f"bind s {PEER} 0"))
+    sh("close s")
+    return results
+
+
+@test
+def ports_of_what_is_dissolved():
+    """A port that was chosen ends with a connection, whoever looked for it."""
+    with Native() as world:
+        few_ports(world.net)
+        others = peers(world.net)
+        sh = world.shell()
+        native = [dissolved(sh, calls) for calls in DISSOLVED]
+        for s in others:
+            s.close()
+    gone = [calls for calls, results in zip(DISSOLVED, native) if results[-1] != "EINVAL"]
+    check_equal(gone, [c for c in DISSOLVED if str(NAMED) not in str(c)], "natively")
+    denied = [f"deny listen {proto} any:{LOWEST}" for proto in ("tcp", "udp")]
+    for rules in ("", policy("allow", *denied)):
+        with Ruled(rules) as far:
+            few_ports(far.net)
+            others = peers(far.net)
+            sh = far.shell()
+            for calls, results in zip(DISSOLVED, native):
+                check_equal(dissolved(sh, calls), results, calls)
+            for s in others:
+                s.close()
+
+
 @test
 def a_port_that_a_stream_only_had():
     """The port of a connection that is over is none that it listens at."""
