@@ -8,8 +8,10 @@ import hashlib
 import os
 import signal
 import socket
+from functools import partial
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 
-from cores import ARCHS, SIZE, TRANSFER, FarOfCores, archs, both, lines, on_each
+from cores import SIZE, TRANSFER, FarOfCores, archs, both, lines, on_each
 from harness import FULL, check_equal, in_thread, main, receive_all, test
 
 # --- Without MicroPython ---
@@ -61,7 +63,44 @@ def transfers():
     """Megabytes each way over IPv4 and IPv6, compared by digest."""
     for arch in archs():
         transfer(arch, "127.0.0.1")
-    transfer(ARCHS[0], "::1")
+    for arch in both():
+        transfer(arch, "::1")
+
+
+DOWNLOAD = """
+import hashlib, socket, sys
+to = socket.getaddrinfo(sys.argv[1], int(sys.argv[2]), 0, socket.SOCK_STREAM)[0]
+s = socket.socket(to[0])
+s.connect(to[-1])
+s.write(b"GET /file HTTP/1.0\\r\\n\\r\\n")
+print(s.readline().split()[1].decode())
+while (line := s.readline().lower()) != b"\\r\\n":
+    if line.startswith(b"content-length:"):
+        print(int(line.split()[1]))
+digest, count, part = hashlib.sha256(), 0, bytearray(16384)
+while n := s.readinto(part):
+    digest.update(memoryview(part)[:n])
+    count += n
+print(count, digest.digest().hex())
+"""
+
+
+@test
+@on_each(both)
+def download(arch):
+    """A file by HTTP, 64 MiB in the full tests, compared by digest."""
+    with FarOfCores() as far, far.net.listener() as l:
+        content = os.urandom(SIZE)
+        (far.dir / "file").write_bytes(content)
+        files = partial(SimpleHTTPRequestHandler, directory=far.dir)
+        with HTTPServer(l.getsockname(), files, bind_and_activate=False) as server:
+            server.socket.close()
+            server.socket = l
+            done = in_thread(server.handle_request)
+            core = far.script(DOWNLOAD, "localhost", l.getsockname()[1], arch=arch)
+            digest = hashlib.sha256(content).hexdigest()
+            check_equal(lines(core), ["200", str(SIZE), f"{SIZE} {digest}"])
+            done()
 
 
 DATAGRAMS = """
@@ -200,10 +239,11 @@ asyncio.run(main())
 
 
 @test
-def asyncio():
+@on_each(both)
+def asyncio(arch):
     """A server and eight clients in one event loop."""
     with FarOfCores() as far:
-        check_equal(lines(far.script(ASYNCIO)), ["True"])
+        check_equal(lines(far.script(ASYNCIO, arch=arch)), ["True"])
 
 
 TLS = """
@@ -222,7 +262,8 @@ t.close()
 
 
 @test
-def tls():
+@on_each(both)
+def tls(arch):
     """A TLS client that checks the server's certificate, of OpenSSL's."""
     import ssl
     import subprocess
@@ -245,7 +286,8 @@ def tls():
         with far.net.listener() as l:
             path = far.dir / "tls.py"
             path.write_text(TLS)
-            core = far.qemu("--file", f"ca.der={der}", path, l.getsockname()[1])
+            given = ("--file", f"ca.der={der}")
+            core = far.qemu(*given, path, l.getsockname()[1], arch=arch)
 
             def serve():
                 peer, _ = l.accept()
@@ -278,10 +320,11 @@ raise ValueError("the end")
 
 
 @test
-def script_raises():
+@on_each(both)
+def script_raises(arch):
     """What it is given to read arrives whole; what it raises is shown, and is 1."""
     with FarOfCores() as far:
-        core = far.script(RAISES)
+        core = far.script(RAISES, arch=arch)
         core.write("joe\n")
         got = lines(core, status=1)
         check_equal(got[:3], ["closed by the collector", "name? joe", "joe"])
@@ -296,20 +339,22 @@ while True:
 
 
 @test
-def script_is_ended():
+@on_each(both)
+def script_is_ended(arch):
     """A signal ends a script that does not, and is the status, as a shell has it."""
     with FarOfCores() as far:
-        core = far.script(LOOPS)
+        core = far.script(LOOPS, arch=arch)
         core.expect("it runs")
         core.send_signal(signal.SIGINT)
         core.end(128 + signal.SIGINT)
 
 
 @test
-def script_is_interrupted():
+@on_each(both)
+def script_is_interrupted(arch):
     """Ctrl-C interrupts a script that computes."""
     with FarOfCores() as far:
-        core = far.script(LOOPS)
+        core = far.script(LOOPS, arch=arch)
         core.expect("it runs")
         core.write("\x03")
         check_equal(lines(core, status=1)[-1].strip(), "KeyboardInterrupt:")

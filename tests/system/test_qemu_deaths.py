@@ -74,12 +74,13 @@ s.recv(1)
 
 
 @test
-def core_dies():
+@on_each(both)
+def core_dies(arch):
     """The core is killed: what it wrote arrives, and the next core is served."""
     with FarOfCores() as far:
         for _ in range(3):
             with far.net.listener() as l:
-                core = far.script(WRITES, l.getsockname()[1])
+                core = far.script(WRITES, l.getsockname()[1], arch=arch)
                 peer, _ = l.accept()
                 core.expect("wrote 10000")
                 core.send_signal(signal.SIGKILL)
