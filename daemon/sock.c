@@ -95,7 +95,11 @@ static uint32_t state_word(const struct sock *s) {
 static void store_line(struct sock *s) {
     struct far_far_line *line = sock_line(s);
     // Bytes, and a mark that is among them, before the indexes that announce
-    // them; indexes before the state that says that they are final.
+    // them; indexes before the state that says that they are final. What an
+    // error voids before the error: who was told asks anew.
+    if (s->dirty) {
+        far_store(&line->verdict, s->verdict);
+    }
     FAR_WMB(FAR_AT_FAR_DATA);
     far_store(&line->tx_tail, s->tx_tail);
     far_store(&line->rx_head, s->rx_head);
@@ -108,7 +112,6 @@ static void store_line(struct sock *s) {
     if (s->dirty) {
         far_store(&line->fin_pos, s->fin_pos);
         far_store(&line->err, s->err);
-        far_store(&line->verdict, s->verdict);
         FAR_WMB(FAR_AT_FAR_STATE);
         far_store(&line->state, state_word(s));
     }
