@@ -15,6 +15,7 @@ format: ## Format the C files as .clang-format says
 # headers it was made from.
 TIDY_SRC := $(LIB_SRC) $(DAEMON_SRC) $(TOOLS_SRC) $(PRELOAD_SRC) $(UNIT_SRC) \
     $(SYSTEM_SRC) $(BENCH_SRC) $(SCARCITY_SRC) $(FAULTS_SRC) $(PORT_SRC) \
+    $(wildcard tests/fuzz/*.c tests/scribble/*.c) \
     $(filter-out $(LIB_SRC),\
     $(wildcard ports/noncoherent/*.c))
 TIDY := $(patsubst %.c,$(B)/tidy/%.ok,$(TIDY_SRC))
