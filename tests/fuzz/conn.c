@@ -91,7 +91,9 @@ static void open_end(uint32_t i) {
     }
     socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair);
     ends[i] = pair[0];
+    fault_within(true);
     conn_new(&service, pair[1]);
+    fault_within(false);
 }
 
 static void end_all(void) {
@@ -102,6 +104,10 @@ static void end_all(void) {
         ends[i] = -1;
     }
     for (int i = 0; i < 100 && fuzz_descriptors() > usual; i++) {
+        if (i == 50) { // who was told that there is nothing, by a lie
+            fault_age();
+            service_drop_late(&service);
+        }
         engine_turn(service.engine, false);
     }
     if (fuzz_descriptors() > usual || service.links || service.silent ||
@@ -124,6 +130,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     config.tx_ring = config.rx_ring = FAR_RING_MIN;
     config.max_ring = 4096;
     config.max_links = 3;
+    config.max_memory = 512; // KiB
     far_log_limit(FAR_LOG_ERROR);
     service.engine = engine_new(&ec);
     service.config = &config;

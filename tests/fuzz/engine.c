@@ -529,6 +529,9 @@ static void check_descriptors(void) {
         if (fuzz_descriptors() <= usual && node_is_alone(&engine->tokens)) {
             return;
         }
+        if (i == 100) {
+            fault_age(); // what waits for room that was there, by a lie
+        }
         honest_turn();
         usleep(i > 10 ? 1000 : 0);
     }
@@ -557,7 +560,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     socklen_t len = sizeof sa;
-    bind(listener, (struct sockaddr *)&sa, len);
+    (void)bind(listener, (struct sockaddr *)&sa, len);
     listen(listener, 16);
     getsockname(listener, (struct sockaddr *)&sa, &len);
     peer_port = ntohs(sa.sin_port);

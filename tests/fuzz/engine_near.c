@@ -301,7 +301,7 @@ static void connection_in(struct input *in) {
     int *p = &peers[how / SIDE_SOCKETS % PEERS];
     if (*p < 0) {
         *p = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        connect(*p, (struct sockaddr *)&to, sizeof to);
+        (void)connect(*p, (struct sockaddr *)&to, sizeof to);
     }
 }
 

@@ -208,6 +208,7 @@ static struct far_port port_of(uint8_t how) {
         .let_go = how & 0x08 ? let_go : NULL,
         .copy = how & 0x10 ? copy : NULL,
         .rescue_ms = how & 0x20 ? 1u : 0,
+        .busy_poll_us = how & 0x80 ? 5u : 0,
     };
 }
 
@@ -252,7 +253,9 @@ struct far_link *far_side_begin(struct input *in, struct input changes,
         (size_t)(f->lay.rx_at - f->lay.far_at) * FAR_LINE, changed);
     watch_spared = may_be_old;
     f->memory = malloc(far_link_size(&f->lay));
-    f->link = far_link_init(f->memory, f->region, f->bytes, &f->lay, &f->port,
+    struct far_layout lay = f->lay;
+    lay.lines -= how == 0xfc;
+    f->link = far_link_init(f->memory, f->region, f->bytes, &lay, &f->port,
         NULL, &err);
     f->others = how & 0x40;
     return f->link;

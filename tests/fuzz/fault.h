@@ -25,5 +25,7 @@ extern bool (*fault_waits)(void);
 // From now on the clock goes 1 us with each look at it, and as told.
 void fault_clock(void);
 void fault_time(struct input *in);
+// Longer than anything is kept.
+void fault_age(void);
 
 #endif

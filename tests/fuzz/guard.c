@@ -19,8 +19,10 @@
 #define LIMIT_S    20
 #define STACK_USED 65536u // most that a target uses, with what it calls
 
+// NOLINTBEGIN(readability-identifier-naming)
 int __real_LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int __wrap_LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+// NOLINTEND(readability-identifier-naming)
 
 static timer_t timer;
 static int has_timer;
@@ -53,6 +55,7 @@ forget(void) {
     for (size_t i = 0; i < STACK_USED / sizeof(uint64_t); i++) {
         old[i] = 0;
     }
+    (void)old;
 }
 
 __attribute__((noinline)) int __wrap_LLVMFuzzerTestOneInput(const uint8_t *data,

@@ -91,7 +91,7 @@ static void connect_peer(void) {
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     socklen_t len = sizeof sa;
-    bind(listener, (struct sockaddr *)&sa, len);
+    (void)bind(listener, (struct sockaddr *)&sa, len);
     listen(listener, 1);
     getsockname(listener, (struct sockaddr *)&sa, &len);
     struct far_req_addr to = {.addr = {.family = FAR_AF_INET,

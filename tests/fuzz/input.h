@@ -54,7 +54,10 @@ static inline struct input split(struct input *in, size_t n) {
     return (struct input){in->at + in->left, n};
 }
 
+// libFuzzer's names.
+// NOLINTBEGIN(readability-identifier-naming)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
+// NOLINTEND(readability-identifier-naming)
 
 #endif

@@ -31,6 +31,7 @@ static struct config config;
 static struct input *in;
 static int listener, usual;
 static int server = -1; // its end
+static bool endless;    // it says more whenever it is asked
 static int unread = -1; // of a pipe that is full
 static int memory = -1;
 static uint8_t *near_half;
@@ -113,6 +114,31 @@ static void tell(int64_t number, int fd) {
     }
 }
 
+// Some bytes of a number with two descriptors.
+static void tell_odd(uint32_t n) {
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(2 * sizeof(int))];
+    } ctl = {0};
+    char bytes[8] = {0};
+    struct iovec iov = {bytes, n + 1u};
+    struct msghdr m = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = ctl.buf,
+        .msg_controllen = CMSG_SPACE(2 * sizeof(int)),
+    };
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    const int fds[2] = {listener, listener};
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof fds);
+    memcpy(CMSG_DATA(c), fds, sizeof fds);
+    if (server >= 0) {
+        sendmsg(server, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+}
+
 static void say(void) {
     uint8_t how = take8(in);
     uint8_t number = take8(in);
@@ -123,6 +149,11 @@ static void say(void) {
                 : number == 0xfc ? INT64_MIN
                                  : (int64_t)take32(in) << (number & 3u) * 10u;
     char bytes[8] = {0};
+    endless |= number == 0xfb;
+    if ((how & 0x88) == 0x88) {
+        tell_odd(how & 7u);
+        return;
+    }
     if (how & 0x80) { // not whole
         if (server >= 0) {
             send(server, bytes, how & 7u, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -156,6 +187,12 @@ static bool go_on(void) {
             greet();
             return true;
         }
+    }
+    for (int i = 0; endless && i < 100; i++) {
+        tell(NEAR_ID + 1, -1);
+    }
+    if (endless) {
+        return true;
     }
     if (in->left == 0) {
         hang_up();
@@ -267,6 +304,7 @@ static void forget(void) {
         close(memory);
     }
     memory = -1;
+    endless = false;
     near_half = NULL;
     if (unread >= 0) {
         close(unread);

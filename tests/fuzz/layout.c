@@ -49,7 +49,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct far_rings r;
     uint8_t how = take8(&in);
     uint64_t bytes = (uint64_t)take32(&in) << (how & 15u);
-    if (how & 0x80) {
+    if (how == 0x9f) { // what fits
+        uint32_t sockets = take_number(&in);
+        bytes = (uint64_t)take32(&in) << (take8(&in) & 31u);
+        if (far_layout_fit(&l, bytes, sockets, take_number(&in), 0) != FAR_OK) {
+            return 0;
+        }
+        check(far_layout_check(&l, bytes) == FAR_OK, "one that fits");
+    } else if (how & 0x80) {
         take(&in, &l, sizeof l);
     } else if (far_layout_make(&l, take_number(&in), take_number(&in),
                    take32(&in), take32(&in), take32(&in)) != FAR_OK) {

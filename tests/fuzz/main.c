@@ -9,13 +9,15 @@
 
 #define INPUT_MAX (1u << 20)
 
-__attribute__((weak)) int LLVMFuzzerInitialize(int *argc, char ***argv);
+#pragma weak LLVMFuzzerInitialize
 
 static unsigned count;
 
 // Clang's counters, where this build has them.
+// NOLINTBEGIN(readability-identifier-naming)
 extern uint64_t *__llvm_profile_begin_counters(void) __attribute__((weak));
 extern uint64_t *__llvm_profile_end_counters(void) __attribute__((weak));
+// NOLINTEND(readability-identifier-naming)
 
 // With FUZZ_NEW in the environment: names an input by which a counter is not 0
 // any more that was 0 after all before it.

@@ -67,9 +67,23 @@ static void write_some(uint32_t base) {
     }
 }
 
+// A header that no ring has looked at.
+static void look_at(void) {
+    struct far_msg m;
+    take(&in, &m, sizeof m);
+    check(far_msg_check(&m) != FAR_OK || m.op == FAR_OP_PAD ||
+              m.len <= FAR_RECORD_MAX - sizeof m,
+        "a header of one that is too long");
+    check(far_op_name(m.op)[0], "no name");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     in = (struct input){data, size};
     uint8_t how = take8(&in);
+    if (how == 0x5a) {
+        look_at();
+        return 0;
+    }
     uint32_t base = how & 1 ? 0xffffff00u : 0;
     theirs.head.head = base + take_number(&in) * 8u;
     theirs.tail.tail = base + take_number(&in);

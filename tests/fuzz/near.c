@@ -380,8 +380,8 @@ static call *const calls[32] = {
 };
 
 static void step(void) {
-    static call *const rare[8] = {
-        call_crowd, call_hold, call_long, call_timeout};
+    static call *const rare[8] = {call_crowd, call_hold, call_long,
+        call_timeout, call_option, call_pieces, call_stale};
     uint8_t op = take8(&in);
     uint8_t which = op >> 3 & 7u;
     if ((op & 0xc7u) == 0xc7u && rare[which]) {

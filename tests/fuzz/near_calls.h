@@ -30,5 +30,8 @@ void call_crowd(uint8_t i);
 void call_hold(uint8_t i);
 void call_long(uint8_t i);
 void call_timeout(uint8_t i);
+void call_option(uint8_t i);
+void call_pieces(uint8_t i);
+void call_stale(uint8_t i);
 
 #endif

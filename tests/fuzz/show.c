@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "fuzz/fault.h"
 #include "fuzz/input.h"
 
 int tool_fail(int status, const char *fmt, ...) {
@@ -46,12 +47,18 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input in = {data, size};
     int pair[2];
+    if (take8(&in) & 1) {
+        fault_choose(&in);
+    }
     socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
     send_packets(pair[1], &in);
     shutdown(pair[1], SHUT_WR);
+    fault_within(true);
     if (say_hello(pair[0], "path", FAR_HELLO_SHOW) == TOOL_OK) {
         copy_text(pair[0], "path");
     }
+    fault_within(false);
+    fault_none();
     close(pair[0]);
     close(pair[1]);
     return 0;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fuzz/alone.h"
+#include "fuzz/fault.h"
 #include "fuzz/input.h"
 #include "ports/posix/hello.h"
 
@@ -53,8 +54,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
     send_welcome(pair[1], &in);
+    if (in.left) {
+        fault_choose(&in);
+    }
     shutdown(pair[1], SHUT_WR);
+    fault_within(true);
     int err = far_posix_hello(pair[0], &hello, &w, fds, 3);
+    fault_within(false);
+    fault_none();
     for (int i = 0; err == FAR_OK && i < 3; i++) {
         close(fds[i]);
     }
