@@ -38,6 +38,8 @@ test-full: ## Run everything at full size, also under ASan, UBSan and TSan
 	+@$(MAKE) FAULTS=1 faults-build
 	+@$(MAKE) FAULTS=1 SAN=address faults-build
 	+@$(call fuzzers,fuzz)
+	@scripts/deps install optional || echo 'going on without: coverage will skip'
+	+@! command -v llvm-cov-14 >/dev/null || $(call fuzzers,coverage)
 	+@tests/run --full --jobs 2 $(if $(T),'$(T)')
 
 judges: ## Run other people's suites and programs natively and over a link
