@@ -14,8 +14,8 @@ format: ## Format the C files as .clang-format says
 # A file is looked at again when its object is newer: the object knows which
 # headers it was made from.
 TIDY_SRC := $(LIB_SRC) $(DAEMON_SRC) $(TOOLS_SRC) $(PRELOAD_SRC) $(UNIT_SRC) \
-    $(SYSTEM_SRC) $(BENCH_SRC) $(SCARCITY_SRC) $(FAULTS_SRC) $(PORT_SRC) \
-    $(wildcard tests/fuzz/*.c tests/scribble/*.c) \
+    $(SYSTEM_SRC) $(BENCH_SRC) $(FAULTS_SRC) $(PORT_SRC) \
+    $(wildcard tests/fuzz/*.c tests/scribble/*.c tests/scarcity/*.c) \
     $(filter-out $(LIB_SRC),\
     $(wildcard ports/noncoherent/*.c))
 TIDY := $(patsubst %.c,$(B)/tidy/%.ok,$(TIDY_SRC))

@@ -227,7 +227,9 @@ static void step_select(struct step *s) {
 static void say_room(struct step *s, const uint8_t *sa, socklen_t len) {
     say(s, " %u ", len);
     for (size_t i = 0; i < 40; i++) {
-        say(s, i == 2 || i == 3 ? "" : "%02x", sa[i]);
+        if (i != 2 && i != 3) {
+            say(s, "%02x", sa[i]);
+        }
     }
 }
 

@@ -92,6 +92,10 @@ static void *next(const char *name) {
         return real arguments;                                                 \
     }
 
+// The C library has other names for parameters, and names of its own.
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name)
+// NOLINTBEGIN(readability-identifier-naming)
+
 FAULT(ACCEPT, int, accept4,
     (int fd, __SOCKADDR_ARG sa, socklen_t *len, int flags),
     (fd, sa, len, flags))
@@ -185,3 +189,6 @@ void *calloc(size_t count, size_t size) {
 void *realloc(void *old, size_t size) {
     return fails(MALLOC) ? NULL : __libc_realloc(old, size);
 }
+
+// NOLINTEND(readability-identifier-naming)
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)
