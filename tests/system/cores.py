@@ -8,7 +8,7 @@ from harness import FARSOCK, FULL, TOP, Far, diagnose, skip
 
 IMAGES = TOP / "build/qemu"
 ARCHS = ("rv64", "rv32")
-SIZE = (64 if FULL else 2) << 20
+SIZE = (16 if FULL else 2) << 20
 
 
 # argv: a port, how many bytes go there before all of the peer's come back, a host.

@@ -27,6 +27,8 @@ BUILD = Path(os.environ.get("FARSOCK_BUILD", TOP / "build")).resolve()
 FULL = os.environ.get("FARSOCK_FULL") == "1"
 SANITIZED = "san-" in BUILD.name
 NONCOHERENT = BUILD.name == "noncoherent"  # emulated caches (docs/memory.md)
+# Full sizes are the plain build's: what takes long finds little in each other one.
+LONG = FULL and not SANITIZED and not NONCOHERENT
 PATIENCE_S = 60 if SANITIZED else 20  # for one event
 CASE_S = 900 if FULL or SANITIZED else 120  # for one test
 REPORT = re.compile(r"(Address|Thread|Leak)Sanitizer|runtime error:")

@@ -10,10 +10,9 @@ import shutil
 
 from content import Content, make_pool
 from harness import (
-    FULL,
+    LONG,
     NONCOHERENT,
     PATIENCE_S,
-    SANITIZED,
     TOP,
     Far,
     check,
@@ -27,7 +26,7 @@ from harness import (
 ARCHS = ("riscv64", "aarch64")
 PROGRAMS = TOP / "build/arch"
 MIB = 1 << 20
-SIZE = 32 * MIB if FULL and not SANITIZED else MIB
+SIZE = 32 * MIB if LONG else MIB
 CONNECTIONS = 3
 PORT = 5001
 POSIX_CHECKS = 17

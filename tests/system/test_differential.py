@@ -13,13 +13,12 @@ import sys
 import time
 
 import harness
-from harness import FULL, NONCOHERENT, SANITIZED, TOP, Failed
+from harness import FULL, LONG, TOP, Failed
 from harness import check_equal, diagnose, main, skip, test
 
 RUN = TOP / "tests/differential/run"
 PLANTED = TOP / "tests/differential/planted/run"
-PLAIN = not SANITIZED and not NONCOHERENT
-SECONDS = (120 if PLAIN else 60) if FULL else 25
+SECONDS = 60 if LONG else 25
 harness.CASE_S = 1800 if FULL else SECONDS + 120  # a difference is shrunk
 
 
@@ -112,7 +111,7 @@ def bugs_to_plant():
 @test
 def planted_bugs():
     """Bugs that were put in are found."""
-    if not FULL or not PLAIN:
+    if not LONG:
         skip("takes long: only in test-full, and there once")
     differential(program=PLANTED)
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from content import Content, make_pool
 from harness import (
-    FULL,
-    SANITIZED,
+    LONG,
     Far,
     asleep,
     check,
@@ -26,7 +25,7 @@ from oracle import PORT, accepted, connected, wants
 
 CORES = 8
 MIB = 1 << 20
-EACH = 64 * MIB if FULL and not SANITIZED else 4 * MIB
+EACH = 64 * MIB if LONG else 4 * MIB
 SOCKETS = 1000
 WAIT = 10000  # ms; ends with the event
 

@@ -44,7 +44,7 @@ from harness import (
 from linkup import LAYOUT, Near
 
 harness.CASE_S = max(harness.CASE_S, 300)  # a minute for all places, if nothing else runs
-SECONDS = 10 if FULL and not SANITIZED else 2
+SECONDS = 5 if FULL and not SANITIZED else 2
 LIMIT_S = 20  # for a place that is left out
 AGAIN = 4  # times it is tried if nothing was noticed, and no model shows it
 OFTEN = ("drip", "life", "ping", "bulk", "full")

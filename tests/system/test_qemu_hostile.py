@@ -16,7 +16,7 @@ from harness import FULL, TOP, check_equal, diagnose, in_thread, main, receive_a
 from honest import Honest, judge, violations
 
 ASAN = TOP / "build/san-address/bin/farsockd"
-SECONDS = 60 if FULL else 5
+SECONDS = 30 if FULL else 5
 ROUNDS, ENDED = 20, 10  # at least, however slow the machine
 KINDS = {"ring", "index", "bell"}  # of violations, at least
 SIZE = (16 if FULL else 1) << 20

@@ -9,7 +9,7 @@ import time
 
 import harness
 from harness import (
-    FULL,
+    LONG,
     PATIENCE_S,
     TOP,
     Far,
@@ -27,7 +27,7 @@ SCRIBBLER = TOP / "tests/system/scribbler.py"
 # Under ASan wherever that is built.
 ASAN = TOP / "build/san-address/bin/farsockd"
 NEAR = TOP / "build/san-fuzz-clang/test/scribble_near"
-SECONDS = 15 if not FULL else 180 if harness.BUILD.name == "build" else 40
+SECONDS = 60 if LONG else 15
 ROUNDS, RESETS = 50, 10  # at least, however slow the machine
 LIVES, ECHOED = 5, 10000
 # Connected, listening: what its sockets came to, among others.

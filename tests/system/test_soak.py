@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 
 import harness
-from harness import FULL, SANITIZED, TOP, Failed, Namespace, diagnose, main, skip, test
+from harness import LONG, TOP, Failed, Namespace, diagnose, main, skip, test
 
 # Other builds (TSan, emulated caches) have no layer that orders faults.
 FAULTY = TOP / "build" / {
     "build": "faults",
     "san-address": "san-address-faults",
 }.get(harness.BUILD.name, "none")
-SECONDS = os.environ.get("FARSOCK_SECONDS") or ("600" if FULL and not SANITIZED else "60")
+SECONDS = os.environ.get("FARSOCK_SECONDS") or ("600" if LONG else "60")
 SEED = os.environ.get("FARSOCK_SEED") or str(random.randrange(1 << 31))
 harness.CASE_S = int(SECONDS) * 2 + 300
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import harness
-from harness import FULL, SANITIZED, TOP, Failed, Namespace, diagnose, main, skip, test
+from harness import FULL, LONG, SANITIZED, TOP, Failed, Namespace, diagnose, main, skip, test
 
 # Other builds (TSan, emulated caches) have no layer that orders faults.
 FAULTY = TOP / "build" / {
@@ -49,7 +49,7 @@ def sweep(*args):
 @test
 def killed_anywhere():
     """Either side killed at a step of a call: nothing hangs, leaks or is lost."""
-    if FULL and not SANITIZED:
+    if LONG:
         sweep("all", SEED, *([CALL] if CALL else []))
     else:
         sweep(str(SECONDS), SEED)
@@ -58,7 +58,7 @@ def killed_anywhere():
 @test
 def doorbells_wrong():
     """Doorbells that ring twice, late, early or 1000 times, or get lost."""
-    sweep("bells" if FULL and not SANITIZED else f"bells{SECONDS // 2}", SEED)
+    sweep("bells" if LONG else f"bells{SECONDS // 2}", SEED)
 
 
 @test

@@ -5,9 +5,9 @@
 import selectors
 import threading
 
-from harness import FULL, SANITIZED, Far, check, main, program, test
+from harness import LONG, SANITIZED, Far, check, main, program, test
 
-ROUNDS = 3000 if FULL and not SANITIZED else 100 if SANITIZED else 600
+ROUNDS = 3000 if LONG else 100 if SANITIZED else 600
 
 
 class Echo:

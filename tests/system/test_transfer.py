@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # Every byte arrives, once and in order: streams and datagrams at full load.
 # SPDX-License-Identifier: MIT
+# timeout: 1800
 
 import socket
 
 from content import Content, Datagrams, make_pool
 from harness import (
-    FULL,
+    LONG,
     SANITIZED,
     Far,
     check,
@@ -19,9 +20,9 @@ from harness import (
 
 MIB = 1 << 20
 # A tenth of the size by default, less where a sanitizer slows everything down.
-ONE = 1024 * MIB if FULL and not SANITIZED else 100 * MIB if not SANITIZED else 16 * MIB
-EACH = 10 * MIB if FULL and not SANITIZED else MIB
-SMALL, LARGE = (450_000, 50_000) if FULL and not SANITIZED else (45_000, 5_000)
+ONE = 1024 * MIB if LONG else 100 * MIB if not SANITIZED else 16 * MIB
+EACH = 10 * MIB if LONG else MIB
+SMALL, LARGE = (450_000, 50_000) if LONG else (45_000, 5_000)
 NEARLY_WRAPPED = 0xFFFF0000
 SMALL_RING = 4096
 PORT = 5001

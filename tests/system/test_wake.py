@@ -5,9 +5,9 @@
 
 import re
 
-from harness import FULL, SANITIZED, Far, check, check_equal, main, program, test
+from harness import FULL, LONG, Far, check, check_equal, main, program, test
 
-SECONDS = 300 if FULL and not SANITIZED else 20 if FULL else 3
+SECONDS = 60 if LONG else 15 if FULL else 3
 LOST_S = 30
 BASES = ("0", "0xffff0000")  # the second wraps after 64 KiB
 
