@@ -273,8 +273,9 @@ static inline uint32_t far_slot(int sock) {
 // cost: a lock and a load, where there is nothing
 void far_link_take(struct far_link *l);
 
-// How many KICKs were taken on this link (any thread's); wraps. A caller that
-// will far_link_wait() samples it before it asks and arms its first socket.
+// How many KICKs were taken on this link (any thread's), and how many calls
+// have changed what a poll in another thread shows; wraps. A caller that will
+// far_link_wait() samples it before it asks and arms its first socket.
 uint32_t far_link_events(struct far_link *l);
 
 // Sleeps until something happens on the link (to any socket that is armed), a

@@ -74,9 +74,10 @@ struct far_port {
     // on after ends it, with what it has (signal(7)). NULL: there are none.
     void (*moved)(void *ctx);
 
-    // [T] Far told something about the socket in this slot (far_slot()): who
-    // keeps a list of sockets to look at adds it. Called under the link's lock:
-    // no call of the library, no sleep. NULL: nobody does.
+    // [T] Far told something about the socket in this slot (far_slot()), or
+    // another thread's call has changed what a poll of it shows: who keeps a
+    // list of sockets to look at adds it. Called under the link's lock: no call
+    // of the library, no sleep. NULL: nobody does.
     void (*told)(void *ctx, uint32_t slot);
 
     // [T] The calling task's own: while depth is not 0, code of the program

@@ -284,7 +284,7 @@ int far_shutdown(struct far_link *l, int sock, int how) {
         };
         fari_lock(l, &l->lock);
         fari_mark(&l->socks[ask.slot], marks[how]);
-        fari_wake(l, FARI_WAIT_SOCK, ask.slot);
+        fari_changed(l, ask.slot);
         fari_unlock(l, &l->lock);
     }
     fari_unpin(l, ask.slot);

@@ -197,7 +197,7 @@ static void set_busy(struct far_link *l, uint32_t slot, bool busy) {
         fari_mark(s, FARI_TX_BUSY);
     } else {
         fari_unmark(s, FARI_TX_BUSY);
-        fari_wake(l, FARI_WAIT_SOCK, slot);
+        fari_changed(l, slot);
     }
     fari_unlock(l, &l->lock);
 }

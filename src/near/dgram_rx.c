@@ -84,7 +84,7 @@ static void take_rest(struct far_link *l, uint32_t slot, struct taken *t) {
     fari_wait_end(l, w);
     fari_lock(l, &l->lock);
     fari_unmark(s, FARI_RX_BUSY);
-    fari_wake(l, FARI_WAIT_SOCK, slot);
+    fari_changed(l, slot);
     fari_unlock(l, &l->lock);
 }
 

@@ -30,6 +30,8 @@ static struct {
     uint32_t gen[ASKED]; // of SOCKET
     uint32_t count;
     uint32_t cancels, kicks;
+    void (*at_flush)(void); // what another thread does while far sends
+    uint32_t told;          // times, of slot 0
 } far;
 
 static void *at(uint32_t line) {
@@ -74,6 +76,9 @@ static bool take_messages(void) {
         some = true;
         far.cancels += m.op == FAR_OP_CANCEL;
         far.kicks += m.op == FAR_OP_KICK;
+        if (m.op == FAR_OP_FLUSH && far.at_flush) {
+            far.at_flush();
+        }
         if (m.op == FAR_OP_CANCEL || m.op == FAR_OP_KICK) {
             continue;
         }
@@ -122,12 +127,18 @@ static bool interrupted(void *ctx) {
     return far.interrupted;
 }
 
+static void told(void *ctx, uint32_t slot) {
+    (void)ctx;
+    far.told += slot == 0;
+}
+
 static const struct far_port port = {
     .now_ns = now_ns,
     .notify = notify,
     .wait = wait,
     .wake = wake,
     .interrupted = interrupted,
+    .told = told,
 };
 
 static struct far_link *begin(void) {
@@ -217,6 +228,37 @@ TEST(a_second_answer_to_a_tag_is_ignored) {
     end(l);
 }
 
+// --- A datagram whose result is awaited ---
+
+static struct far_link *shared;
+static int sent_from;
+static uint32_t events_seen, bits_seen;
+static int32_t result_seen;
+
+// As epoll does: counts, looks, and would sleep. Its send says EAGAIN.
+static void other_thread(void) {
+    const struct far_addr to = {.family = FAR_AF_INET, .port = 2};
+    events_seen = far_link_events(shared);
+    result_seen = far_sendto(shared, sent_from, "b", 1, FAR_MSG_DONTWAIT, &to,
+        FAR_FOREVER);
+    bits_seen = far_ready(shared, sent_from, FAR_POLLOUT, true);
+    far.told = 0;
+}
+
+TEST(who_waits_for_its_turn_to_send_is_told_of_it) {
+    const struct far_addr to = {.family = FAR_AF_INET, .port = 1};
+    shared = begin();
+    sent_from = far_socket(shared, FAR_AF_INET, FAR_SOCK_DGRAM, 0);
+    far.at_flush = other_thread;
+    CHECK_EQ(far_sendto(shared, sent_from, "a", 1, 0, &to, FAR_FOREVER), 1);
+    CHECK_EQ(result_seen, FAR_EAGAIN);
+    CHECK_EQ(bits_seen, 0);
+    CHECK_EQ(far_ready(shared, sent_from, FAR_POLLOUT, false), FAR_POLLOUT);
+    CHECK(far_link_events(shared) != events_seen); // it does not sleep
+    CHECK(far.told > 0);
+    end(shared);
+}
+
 // --- Slots ---
 
 TEST(a_socket_that_nobody_waits_for_is_closed) {
@@ -292,6 +334,7 @@ int main(void) {
     static const struct test_case cases[] = {
         CASE(a_tag_rests_until_its_late_answer_came),
         CASE(a_second_answer_to_a_tag_is_ignored),
+        CASE(who_waits_for_its_turn_to_send_is_told_of_it),
         CASE(a_socket_that_nobody_waits_for_is_closed),
         CASE(a_socket_that_nobody_waits_for_and_is_none_gives_its_slot_back),
         CASE(what_far_says_of_a_slots_last_socket_counts_for_nothing),

@@ -258,6 +258,9 @@ void fari_wait_end(struct far_link *l, uint32_t waiter);
 void fari_wait_far(struct far_link *l, uint32_t waiter, uint64_t until);
 // Under the link's lock: has those waiters look again.
 void fari_wake(struct far_link *l, enum fari_wait_kind kind, uint32_t id);
+// Under the link's lock: a call has changed what another thread's poll of the
+// socket shows. As after a KICK, who is about to sleep looks again.
+void fari_changed(struct far_link *l, uint32_t slot);
 // Under the link's lock: it is down. Requests are answered with that, and all
 // who sleep look again.
 void fari_break(struct far_link *l);

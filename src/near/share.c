@@ -85,7 +85,7 @@ static void let_rx(struct far_link *l, uint32_t slot, bool moved) {
     }
     fari_lock(l, &l->lock);
     fari_unmark(s, FARI_RX_BUSY);
-    fari_wake(l, FARI_WAIT_SOCK, slot);
+    fari_changed(l, slot);
     fari_unlock(l, &l->lock);
     fari_unlock(l, &s->rx_lock);
 }

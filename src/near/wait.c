@@ -44,6 +44,15 @@ void fari_wake(struct far_link *l, enum fari_wait_kind kind, uint32_t id) {
     }
 }
 
+void fari_changed(struct far_link *l, uint32_t slot) {
+    if (l->port->told) {
+        // Before it counts: who has not seen it will not sleep.
+        l->port->told(l->ctx, slot);
+    }
+    atomic_fetch_add(&l->events, 1u);
+    fari_wake(l, FARI_WAIT_SOCK, slot);
+}
+
 static void wake_all(struct far_link *l) {
     for (uint32_t i = 0; i < l->waiters_top; i++) {
         fari_wake(l, FARI_WAIT_NONE, i);
