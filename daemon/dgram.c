@@ -69,6 +69,9 @@ static void take_answered_error(struct sock *s) {
     if (err) {
         sock_set_error(s, err);
     }
+    if (err && s->recverr) {
+        sock_refresh(s);
+    }
 }
 
 static void answer_flush(struct sock *s, int32_t result) {

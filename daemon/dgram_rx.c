@@ -105,6 +105,9 @@ static void recv_failed(struct sock *s, long n) {
         s->rx_ready = false;
     } else {
         sock_set_error(s, errno);
+        if (s->recverr) {
+            sock_refresh(s); // natively its queue is seen no later
+        }
     }
 }
 
