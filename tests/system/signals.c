@@ -188,7 +188,7 @@ static bool is_ended(const struct play *p) {
 // A signal may come before the call sleeps for good: it may ask far something
 // first, and what was full takes more once far has sent. That is tried again;
 // what goes on after each of several signals does so.
-#define TRIES 5
+#define TRIES 20
 
 static bool is_early(const struct play *p, int tries) {
     bool whole = p->row->whole ? p->result == p->row->whole : p->result >= 0;

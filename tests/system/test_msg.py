@@ -2,7 +2,7 @@
 # sendmsg() and recvmsg(): pieces, control data, flags.
 # SPDX-License-Identifier: MIT
 
-from harness import ERR, IN, OUT, main, until
+from harness import ERR, IN, OUT, Far, asleep, main, until
 from oracle import PORT, accepted, both, connected, wants
 
 SOL_SOCKET, IP, UDP, IPV6 = 1, 0, 17, 41
@@ -184,6 +184,9 @@ def error_queue(w, sh):
         # Several in the queue: each has its own in SO_ERROR.
         for text in ("one", "two", "three", "four"):
             sh(f"sendmsg u {text} {to}")
+            # What is in the queue already would end the wait for its refusal.
+            if isinstance(w, Far):
+                until("farsockd has sent it", lambda: asleep(w.pid))
             sh(f"poll u 0 {WAIT}")
         for _ in range(4):
             queue_of_errors(sh)
