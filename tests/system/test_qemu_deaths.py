@@ -17,7 +17,17 @@ from cores import (
     needed,
     on_each,
 )
-from harness import FARSOCK, Far, check, check_equal, main, receive_all, test, until
+from harness import (
+    FARSOCK,
+    PATIENCE_S,
+    Far,
+    check,
+    check_equal,
+    main,
+    receive_all,
+    test,
+    until,
+)
 
 UNTIL_DEATH = """
 import socket, sys, time
@@ -44,15 +54,13 @@ print(t.read())
 """
 
 
-@test
-@on_each(both)
-def farsockd_dies(arch):
-    """farsockd is killed and started again; the core links up again."""
+def outlives(number, arch):
     with FarOfCores() as far, far.net.listener() as l:
         core = far.script(UNTIL_DEATH, l.getsockname()[1], arch=arch)
         core.expect("connected")
         peer, _ = l.accept()
-        far.kill()
+        far.daemon.send_signal(number)
+        far.daemon.process.wait(PATIENCE_S)
         check_equal(core.line().rstrip("\r"), "104")
         check_equal(core.line().rstrip("\r"), "b''")
         far.start()
@@ -62,6 +70,15 @@ def farsockd_dies(arch):
         again.close()
         peer.close()
         check_equal(lines(core), ["b'welcome'"])
+
+
+@test
+@on_each(both)
+def farsockd_dies(arch):
+    """farsockd is killed, then another is stopped: the core's calls end at once,
+    and when it is started again the core links up again."""
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        outlives(number, arch)
 
 
 WRITES = """
