@@ -87,6 +87,8 @@ TEST(an_urgent_byte_behind_a_slow_peer_stays_urgent) {
         got += n > 0 ? (size_t)n : 0;
     }
     CHECK_EQ(got, written - 1);
+    struct pollfd urgent = {.fd = peer, .events = POLLPRI};
+    CHECK_EQ(poll(&urgent, 1, PATIENCE_MS), 1);
     CHECK_EQ(recv(peer, in, 1, MSG_OOB), 1);
     CHECK_EQ(in[0], pattern(written - 1));
     CHECK_EQ(recv(peer, in, 1, 0), 0);
