@@ -204,8 +204,8 @@ void hold_forget(void) {
 // --- Our handler, and the program's ---
 
 static void on_signal(int sig, siginfo_t *info, void *context) {
-    if (is_fault(sig)) {
-        far_guard_fault(info, context);
+    if (is_fault(sig) && far_guard_fault(info, context)) {
+        return;
     }
     struct sigaction a = actions[sig];
     fari_signals.all++;

@@ -18,7 +18,9 @@ static bool is_handler(const struct sigaction *a) {
 }
 
 static void on_fault(int sig, siginfo_t *info, void *context) {
-    far_guard_fault(info, context);
+    if (far_guard_fault(info, context)) {
+        return;
+    }
     struct sigaction a = actions[sig];
     if (!is_handler(&a)) {
         far_guard_default(sig, &a, info, sigaction);

@@ -1,6 +1,7 @@
 // Copies that end at memory which is not there, in place of the process.
 // SPDX-License-Identifier: MIT
 #include "ports/posix/guard.h"
+#include "ports/posix/copy.h"
 
 #include <setjmp.h>
 #include <string.h>
@@ -37,11 +38,8 @@ bool far_guard_call(void (*f)(void *arg), void *arg, const void *at, size_t n) {
     return true;
 }
 
-bool far_guard_copy(void *to, const void *from, size_t n) {
+static bool copy_long(void *to, const void *from, size_t n) {
     struct far_guard g; // without zeroes for what setjmp() fills
-    if (n == 0 || !far_guard_range(to, n) || !far_guard_range(from, n)) {
-        return n == 0;
-    }
     g.outer = current;
     g.to = (struct range){(uintptr_t)to, n};
     g.from = (struct range){(uintptr_t)from, n};
@@ -53,6 +51,18 @@ bool far_guard_copy(void *to, const void *from, size_t n) {
     memcpy(to, from, n);
     current = g.outer;
     return true;
+}
+
+static inline bool copy(void *to, const void *from, size_t n) {
+    if (n == 0 || !far_guard_range(to, n) || !far_guard_range(from, n)) {
+        return n == 0;
+    }
+    return n <= FAR_COPY_SHORT ? far_copy_short(to, from, n)
+                               : copy_long(to, from, n);
+}
+
+bool far_guard_copy(void *to, const void *from, size_t n) {
+    return copy(to, from, n);
 }
 
 size_t far_guard_some(void *to, const void *from, size_t n) {
@@ -73,7 +83,7 @@ size_t far_guard_some(void *to, const void *from, size_t n) {
 
 bool far_guard_port_copy(void *ctx, void *to, const void *from, uint32_t n) {
     (void)ctx;
-    return far_guard_copy(to, from, n);
+    return copy(to, from, n);
 }
 
 struct far_guard *far_guard_suspend(void) {
@@ -98,11 +108,14 @@ static bool is_ours(const struct far_guard *g, const siginfo_t *info) {
                (is_within(p, &g->to) || is_within(p, &g->from)));
 }
 
-void far_guard_fault(const siginfo_t *info, void *context) {
+bool far_guard_fault(const siginfo_t *info, void *context) {
     const ucontext_t *uc = context;
     struct far_guard *g = current;
+    if (info->si_code > 0 && far_copy_fault(context)) {
+        return true;
+    }
     if (!g || !is_ours(g, info)) {
-        return;
+        return false;
     }
     current = g->outer;
     // As the return from a handler would.

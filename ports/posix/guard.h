@@ -42,9 +42,10 @@ struct far_link;
 int far_posix_ioctl_at(struct far_link *l, int sock, unsigned long request,
     void *arg);
 
-// [handler of SIGSEGV, SIGBUS] Does not return if the fault is a guarded copy's
-// of this thread: that ends with false.
-void far_guard_fault(const siginfo_t *info, void *context);
+// [handler of SIGSEGV, SIGBUS] True if the fault is a guarded copy's of this
+// thread, which ends with false once the handler has returned; or it does not
+// return, for the same reason.
+bool far_guard_fault(const siginfo_t *info, void *context);
 
 // [handler] Does what the signal would have done without a handler: act is what
 // the program set, SIG_DFL or SIG_IGN; set is sigaction(2).

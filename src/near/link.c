@@ -19,22 +19,11 @@ size_t far_link_size(const struct far_layout *lay) {
 }
 
 void fari_lock(struct far_link *l, _Atomic uint32_t *word) {
-    uint32_t free = 0;
-    fari_hold(l);
-    if (atomic_compare_exchange_strong_explicit(word, &free, 1u,
-            memory_order_acquire, memory_order_relaxed)) {
-        return;
-    }
-    while (atomic_exchange_explicit(word, 2u, memory_order_acquire) != 0) {
-        l->port->park(l->ctx, word, 2u, FAR_FOREVER);
-    }
+    fari_lock_within(l, word);
 }
 
 void fari_unlock(struct far_link *l, _Atomic uint32_t *word) {
-    if (atomic_exchange_explicit(word, 0u, memory_order_release) == 2u) {
-        l->port->unpark(l->ctx, word);
-    }
-    fari_unhold(l);
+    fari_unlock_within(l, word);
 }
 
 uint64_t fari_deadline(struct far_link *l, uint32_t ms) {

@@ -85,11 +85,11 @@ FARI_APART static int32_t recvfrom_dgram(struct far_link *l, int sock,
 
 int32_t far_sendto(struct far_link *l, int sock, const void *buf, size_t len,
     uint32_t flags, const struct far_addr *addr, uint64_t deadline_ns) {
-    struct far_iov iov = {.base = (void *)(uintptr_t)buf, .len = len};
     if (fari_is_stream(l, sock)) {
         // One peer: as natively, an address is not looked at.
-        return fari_stream_send(l, sock, &iov, 1, flags, deadline_ns);
+        return fari_stream_send_bytes(l, sock, buf, len, flags, deadline_ns);
     }
+    struct far_iov iov = {.base = (void *)(uintptr_t)buf, .len = len};
     return sendto_dgram(l, sock, &iov, flags, addr, deadline_ns);
 }
 

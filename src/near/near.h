@@ -220,6 +220,42 @@ static inline void fari_unhold(const struct far_link *l) {
 }
 void fari_lock(struct far_link *l, _Atomic uint32_t *word);
 void fari_unlock(struct far_link *l, _Atomic uint32_t *word);
+// The same without a call, for the short ways of calls that move bytes: where
+// code need not be small.
+#ifdef __OPTIMIZE_SIZE__
+    #define fari_lock_here   fari_lock
+    #define fari_unlock_here fari_unlock
+    #define FARI_SMALL       true
+    #define FARI_QUICK       static inline
+    #define FARI_WAITS       FARI_WITHIN
+#else
+    #define fari_lock_here   fari_lock_within
+    #define fari_unlock_here fari_unlock_within
+    #define FARI_SMALL       false
+    #define FARI_QUICK       FARI_WITHIN
+    #define FARI_WAITS       static __attribute__((noinline, unused))
+#endif
+// Somebody else has the lock.
+FARI_WAITS void fari_lock_wait(struct far_link *l, _Atomic uint32_t *word) {
+    while (atomic_exchange_explicit(word, 2u, memory_order_acquire) != 0) {
+        l->port->park(l->ctx, word, 2u, FAR_FOREVER);
+    }
+}
+FARI_WITHIN void fari_lock_within(struct far_link *l, _Atomic uint32_t *word) {
+    uint32_t free = 0;
+    fari_hold(l);
+    if (!atomic_compare_exchange_strong_explicit(word, &free, 1u,
+            memory_order_acquire, memory_order_relaxed)) {
+        fari_lock_wait(l, word);
+    }
+}
+FARI_WITHIN void fari_unlock_within(struct far_link *l,
+    _Atomic uint32_t *word) {
+    if (atomic_exchange_explicit(word, 0u, memory_order_release) == 2u) {
+        l->port->unpark(l->ctx, word);
+    }
+    fari_unhold(l);
+}
 FARI_WITHIN uint8_t *fari_at_line(const struct far_link *l, uint32_t at) {
     return l->region + (size_t)at * FAR_LINE;
 }
@@ -527,6 +563,8 @@ int fari_may_send(struct far_link *l, uint32_t slot, bool tell);
 int32_t fari_stream_send(struct far_link *l, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags,
     uint64_t deadline_ns);
+int32_t fari_stream_send_bytes(struct far_link *l, int sock, const void *buf,
+    size_t len, uint32_t flags, uint64_t deadline_ns);
 int32_t fari_stream_recv(struct far_link *l, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags,
     struct fari_got *got, uint64_t deadline_ns);

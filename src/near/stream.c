@@ -226,11 +226,11 @@ FARI_APART static int32_t send_locked(struct far_link *l, int sock,
 
 // Under tx_lock: true if the socket is an open stream that is connected, and
 // far has nothing else to say of it.
-static inline bool is_plain(const struct far_link *l, uint32_t slot, int sock) {
+FARI_QUICK bool is_plain(const struct far_link *l, uint32_t slot, int sock) {
     const uint32_t about = FAR_ST_CLOSED | FAR_ST_CONNECTING | FAR_ST_HUP;
     const struct fari_sock *s = &l->socks[slot];
     const struct far_far_line *line = fari_far_says(l, slot);
-    if (s->use != FARI_OPEN || fari_handle(l, slot) != sock || !line) {
+    if (!line || s->use != FARI_OPEN || fari_handle(l, slot) != sock) {
         return false;
     }
     uint32_t state = far_load(&line->state) & (about | FAR_ST_CONNECTED);
@@ -239,56 +239,59 @@ static inline bool is_plain(const struct far_link *l, uint32_t slot, int sock) {
            !fari_is_down(l);
 }
 
-// Under tx_lock, what most calls are: len bytes to a plain stream, for which
-// there is room as far as is known. A piece of them; FAR_EFAULT; or 0: it is
-// not so simple.
-static inline int32_t put_plain(struct far_link *l, uint32_t slot,
+// Under tx_lock, what most calls are: bytes to a plain stream, for which there
+// is room as far as is known. The first piece of them; or 0: it is not so
+// simple.
+FARI_QUICK size_t put_plain(struct far_link *l, uint32_t slot,
     const uint8_t *from, size_t len) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t size = l->lay.tx_ring;
     uint32_t n = len < FARI_PART ? (uint32_t)len : FARI_PART;
-    if (n > size - (s->tx_head - s->tx_tail)) {
-        return 0;
-    }
     uint32_t head = s->tx_head;
-    n = far_ring_span(size, head, n);
-    if (n == 0 || s->tx_more == head + n) {
+    if (n > size - (head - s->tx_tail)) {
         return 0;
     }
-    if (fari_put_piece(l, slot, head, from, n) != FAR_OK) {
-        return FAR_EFAULT;
+    n = far_ring_span(size, head, n);
+    if (n == 0 || s->tx_more == head + n ||
+        fari_put_piece(l, slot, head, from, n) != FAR_OK) {
+        return 0;
     }
     fari_set(&s->tx_head, head + n);
     fari_publish_tx(l, slot, head);
-    return (int32_t)n;
+    return n;
+}
+
+int32_t fari_stream_send_bytes(struct far_link *l, int sock, const void *buf,
+    size_t len, uint32_t flags, uint64_t deadline_ns) {
+    uint32_t slot = far_slot(sock);
+    size_t n = 0;
+    fari_lock_here(l, &l->socks[slot].tx_lock);
+    if (!(flags & (FAR_MSG_MORE | FAR_MSG_OOB)) && is_plain(l, slot, sock)) {
+        n = put_plain(l, slot, buf, len);
+        if (n == len && n > 0) {
+            fari_unlock_here(l, &l->socks[slot].tx_lock);
+            return (int32_t)n;
+        }
+    }
+    struct far_iov iov = {.base = (void *)(uintptr_t)buf, .len = len};
+    return send_locked(l, sock, &iov, 1, flags, n, deadline_ns);
 }
 
 int32_t fari_stream_send(struct far_link *l, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags,
     uint64_t deadline_ns) {
-    uint32_t slot = far_slot(sock);
-    size_t done = 0;
-    int32_t n = 0;
-    bool plain = count == 1 && !(flags & (FAR_MSG_MORE | FAR_MSG_OOB));
-    fari_lock(l, &l->socks[slot].tx_lock);
-    while (plain && (done > 0 || is_plain(l, slot, sock))) {
-        size_t left = iov->len - done;
-        n = put_plain(l, slot, (const uint8_t *)iov->base + done, left);
-        done += n > 0 ? (size_t)n : 0;
-        plain = n > 0 && (size_t)n < left;
+    if (count == 1) {
+        return fari_stream_send_bytes(l, sock, iov->base, iov->len, flags,
+            deadline_ns);
     }
-    if (n <= 0) {
-        return send_locked(l, sock, iov, count, flags, done, deadline_ns);
-    }
-    fari_unlock(l, &l->socks[slot].tx_lock);
-    return (int32_t)done;
+    fari_lock(l, &l->socks[far_slot(sock)].tx_lock);
+    return send_locked(l, sock, iov, count, flags, 0, deadline_ns);
 }
 
 int32_t far_send(struct far_link *l, int sock, const void *buf, size_t len,
     uint32_t flags, uint64_t deadline_ns) {
-    struct far_iov iov = {.base = (void *)(uintptr_t)buf, .len = len};
     if (!fari_is_stream(l, sock)) {
         return fari_find(l, sock) == FARI_NO_SLOT ? FAR_EBADF : FAR_EOPNOTSUPP;
     }
-    return fari_stream_send(l, sock, &iov, 1, flags, deadline_ns);
+    return fari_stream_send_bytes(l, sock, buf, len, flags, deadline_ns);
 }

@@ -187,7 +187,7 @@ FARI_APART static int32_t recv_locked(struct far_link *l, int sock,
 
 // Under rx_lock, what most calls are: data in one piece, and no urgent mark.
 // How many bytes, FAR_EFAULT, or 0: it is not so simple.
-static inline int32_t take_plain(struct far_link *l, uint32_t slot, int sock,
+FARI_QUICK int32_t take_plain(struct far_link *l, uint32_t slot, int sock,
     const struct far_iov *iov, bool all, bool *empty) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t size = l->lay.rx_ring;
@@ -233,13 +233,13 @@ int32_t fari_stream_recv(struct far_link *l, int sock,
     if (flags & FAR_MSG_OOB) {
         return fari_urg_recv(l, slot, sock, iov, count, flags, &got->flags);
     }
-    fari_lock(l, &s->rx_lock);
+    fari_lock_here(l, &s->rx_lock);
     if (count == 1 && !(flags & special)) {
         bool all = (flags & FAR_MSG_WAITALL) != 0;
         int32_t n = take_plain(l, slot, sock, iov, all, &empty);
         if (n != 0) {
             got->end = s->rx_tail;
-            fari_unlock(l, &s->rx_lock);
+            fari_unlock_here(l, &s->rx_lock);
             return n;
         }
     }

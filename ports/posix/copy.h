@@ -1,0 +1,34 @@
+// Short copies that end at memory which is not there.
+// SPDX-License-Identifier: MIT
+#ifndef FAR_POSIX_COPY_H
+#define FAR_POSIX_COPY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+// Where it is known which instructions may fault, a fault is told by its
+// address, and nothing need be prepared: setjmp() costs more than copying some
+// hundred bytes. A sanitizer shall see the accesses.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    #define FAR_COPY_SANITIZED 1
+#elif defined(__has_feature)
+    #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+        __has_feature(memory_sanitizer)
+        #define FAR_COPY_SANITIZED 1
+    #endif
+#endif
+#if defined(__x86_64__) && defined(__LP64__) && !defined(FAR_COPY_SANITIZED)
+    #define FAR_COPY_SHORT 512u
+#else
+    #define FAR_COPY_SHORT 0u
+#endif
+
+// memcpy() of 1 to FAR_COPY_SHORT bytes; false if part of either is not there.
+__attribute__((visibility("hidden"))) bool far_copy_short(void *to,
+    const void *from, size_t n);
+
+// [handler of SIGSEGV, SIGBUS] True if the fault was in it: the context is now
+// such that it returns false.
+bool far_copy_fault(void *context);
+
+#endif

@@ -1,0 +1,107 @@
+// Guarded copies: every byte, and every place at which memory may end.
+// SPDX-License-Identifier: MIT
+#include "ports/posix/copy.h"
+#include "ports/posix/guard.h"
+
+#include <setjmp.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "unit.h"
+
+#define PAGE 4096u
+#define MOST 700u // more than any short copy
+#define EDGE 64u
+
+static uint8_t *half; // two pages, of which the second is not there
+static sigjmp_buf out;
+static volatile int others; // faults that are no copy's
+
+static void on_fault(int sig, siginfo_t *info, void *context) {
+    (void)sig;
+    if (!far_guard_fault(info, context)) {
+        others++;
+        siglongjmp(out, 1); // NOLINT(cert-err52-cpp)
+    }
+}
+
+static bool prepare(void) {
+    struct sigaction a = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGSEGV, &a, NULL);
+    sigaction(SIGBUS, &a, NULL);
+    half = mmap(NULL, (size_t)2 * PAGE, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return half != MAP_FAILED && mprotect(half + PAGE, PAGE, PROT_NONE) == 0;
+}
+
+static void fill(uint8_t *p, size_t n, uint32_t seed) {
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        p[i] = (uint8_t)(seed >> 24);
+    }
+}
+
+// Copies n bytes between odd places, with a look at what lies around them.
+static bool copies(size_t n, size_t to_at, size_t from_at) {
+    uint8_t from[MOST + EDGE];
+    uint8_t to[MOST + 2 * EDGE];
+    uint8_t want[sizeof to];
+    fill(from, sizeof from, (uint32_t)n);
+    fill(to, sizeof to, 7);
+    memcpy(want, to, sizeof to);
+    memcpy(want + EDGE + to_at, from + from_at, n);
+    return far_guard_copy(to + EDGE + to_at, from + from_at, n) &&
+           memcmp(to, want, sizeof to) == 0;
+}
+
+TEST(every_length_is_copied_and_nothing_else) {
+    for (size_t n = 0; n <= MOST; n++) {
+        bool same = true;
+        for (size_t at = 0; at < 17; at++) {
+            same = same && copies(n, at, 16 - at);
+        }
+        CHECK(same);
+    }
+}
+
+// Wherever the memory ends, on either side, the copy ends with false and the
+// process goes on.
+TEST(a_copy_ends_where_memory_ends) {
+    uint8_t mine[MOST] = {0};
+    CHECK(prepare());
+    for (size_t n = 1; n <= MOST; n += n < 100 ? 1 : 37) {
+        bool ended = true;
+        for (size_t there = 0; there < n; there++) {
+            ended = ended && !far_guard_copy(half + PAGE - there, mine, n) &&
+                    !far_guard_copy(mine, half + PAGE - there, n);
+        }
+        CHECK(ended);
+        CHECK(far_guard_copy(half + PAGE - n, mine, n));
+        CHECK(far_guard_copy(mine, half + PAGE - n, n));
+    }
+    CHECK_EQ(others, 0);
+}
+
+// Before and after a copy that failed, a fault is the program's.
+TEST(other_faults_are_not_taken_for_one) {
+    uint8_t byte = 0;
+    CHECK(prepare());
+    for (int i = 0; i < 3; i++) {
+        if (sigsetjmp(out, 1) == 0) { // NOLINT(cert-err52-cpp)
+            ((volatile uint8_t *)half)[PAGE] = 1;
+            CHECK(false); // it went on
+        }
+        CHECK(!far_guard_copy(&byte, half + PAGE, 1));
+    }
+    CHECK_EQ(others, 3);
+}
+
+int main(void) {
+    static const struct test_case cases[] = {
+        CASE(every_length_is_copied_and_nothing_else),
+        CASE(a_copy_ends_where_memory_ends),
+        CASE(other_faults_are_not_taken_for_one),
+    };
+    return RUN_TESTS(cases);
+}
