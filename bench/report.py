@@ -149,10 +149,10 @@ def missed_table(rows):
 
     def cells(row):
         floor = row["floor"]
-        of_floor = row["ratio"] / floor if floor else None
+        got = row["ratio"] if row["goal_is_of"] == "ratio" else row["farsock"]
+        of_floor = got / floor if floor and got is not None else None
         return [
-            f"{row['placement']}: {row['name']}",
-            figure(row["ratio"] if row["goal_is_of"] == "ratio" else row["farsock"]),
+            f"{row['placement']}: {row['name']}", figure(got),
             goal_text(row), figure(floor), figure(of_floor), note_on(row),
         ]  # fmt: skip
 

@@ -192,10 +192,12 @@ def rows_of(m):
         )  # fmt: skip
     if work.size == 64 * KIB and work.program == "stream" and not work.via:
         rung = m.counted["near doorbells"] + m.counted["far doorbells"]
+        floor = sum(r.lost for r in m.rounds["floor"])  # see floor.c
         rows.append(
             make_row(f"{name}, doorbells per MiB", m.placement, "doorbells", "lower",
                      None, rung * MIB / (m.ops("farsock") * work.size),
-                     DOORBELL_GOAL, "farsock")
+                     DOORBELL_GOAL, "farsock",
+                     floor=floor * MIB / (m.ops("floor") * work.size))
         )  # fmt: skip
     return rows
 
