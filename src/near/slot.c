@@ -199,7 +199,7 @@ void fari_slot_kicked(struct far_link *l, uint32_t slot) {
         (fari_state(l, slot) & FAR_ST_CLOSED)) {
         give_back(l, slot);
     }
-    fari_wake(l, FARI_WAIT_SOCK, slot);
+    fari_changed(l, slot);
 }
 
 void fari_age_kicks(struct far_link *l, uint32_t before) {

@@ -77,11 +77,6 @@ static bool drain(struct far_link *l) {
            (got = far_msg_get(&l->evt, &m, buf)) > 0) {
         some = true;
         if (m.op == FAR_OP_KICKED && m.sock < l->lay.sockets) {
-            if (l->port->told) {
-                // Before it counts: who has not seen it will not sleep.
-                l->port->told(l->ctx, m.sock);
-            }
-            atomic_fetch_add(&l->events, 1u);
             fari_slot_kicked(l, m.sock);
         } else if (m.op == FAR_OP_REPLY) {
             fari_answer(l, &m, buf);
