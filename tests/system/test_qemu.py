@@ -67,6 +67,7 @@ def transfers():
         transfer(arch, "::1")
 
 
+DOWNLOADED = (64 if FULL else 2) << 20
 DOWNLOAD = """
 import hashlib, socket, sys
 to = socket.getaddrinfo(sys.argv[1], int(sys.argv[2]), 0, socket.SOCK_STREAM)[0]
@@ -90,7 +91,7 @@ print(count, digest.digest().hex())
 def download(arch):
     """A file by HTTP, 64 MiB in the full tests, compared by digest."""
     with FarOfCores() as far, far.net.listener() as l:
-        content = os.urandom(SIZE)
+        content = os.urandom(DOWNLOADED)
         (far.dir / "file").write_bytes(content)
         files = partial(SimpleHTTPRequestHandler, directory=far.dir)
         with HTTPServer(l.getsockname(), files, bind_and_activate=False) as server:
@@ -99,7 +100,7 @@ def download(arch):
             done = in_thread(server.handle_request)
             core = far.script(DOWNLOAD, "localhost", l.getsockname()[1], arch=arch)
             digest = hashlib.sha256(content).hexdigest()
-            check_equal(lines(core), ["200", str(SIZE), f"{SIZE} {digest}"])
+            check_equal(lines(core), ["200", str(DOWNLOADED), f"{DOWNLOADED} {digest}"])
             done()
 
 
