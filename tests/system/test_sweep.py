@@ -17,7 +17,7 @@ FAULTY = TOP / "build" / {
     "build": "faults",
     "san-address": "san-address-faults",
 }.get(harness.BUILD.name, "none")
-SECONDS = 60 if SANITIZED else 20
+SECONDS = 30 if SANITIZED else 20
 SEED = os.environ.get("FARSOCK_SEED") or str(random.randrange(1 << 31))
 CALL = os.environ.get("FARSOCK_CALL")  # one alone
 harness.CASE_S = 2400 if FULL else 300

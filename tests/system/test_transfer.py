@@ -21,8 +21,9 @@ from harness import (
 MIB = 1 << 20
 # A tenth of the size by default, less where a sanitizer slows everything down.
 ONE = 1024 * MIB if LONG else 100 * MIB if not SANITIZED else 16 * MIB
-EACH = 10 * MIB if LONG else MIB
-SMALL, LARGE = (450_000, 50_000) if LONG else (45_000, 5_000)
+FEWER = 4 if SANITIZED else 1
+EACH = 10 * MIB if LONG else MIB // FEWER
+SMALL, LARGE = (450_000, 50_000) if LONG else (45_000 // FEWER, 5_000 // FEWER)
 NEARLY_WRAPPED = 0xFFFF0000
 SMALL_RING = 4096
 PORT = 5001
@@ -100,14 +101,14 @@ def hundred_accepted_connections():
 def one_byte_reads():
     """Reads of one byte see every byte."""
     with Far() as far:
-        exchange(far, "connect", 1, 2 * MIB, 65536, 1)
+        exchange(far, "connect", 1, 2 * MIB // FEWER, 65536, 1)
 
 
 @test
 def one_byte_writes():
     """Writes of one byte arrive, every one."""
     with Far() as far:
-        exchange(far, "connect", 1, MIB, 1, 65536)
+        exchange(far, "connect", 1, MIB // FEWER, 1, 65536)
 
 
 @test
