@@ -144,10 +144,16 @@ void rare_step(struct input *in) {
             }
             unrung = how == 0x1b;
             break;
-        case 4: // datagrams of no protocol of ours
+        case 4: // datagrams of no protocol of ours, and no family
             req = (struct far_req_addr){0};
-            put_socket(slot, how & 0x40 ? FAR_AF_INET6 : FAR_AF_INET,
-                how & 0x80 ? 5 : 10, how & 0x40);
+            put_socket(slot,
+                slot == 7u   ? 77
+                : how & 0x40 ? FAR_AF_INET6
+                             : FAR_AF_INET,
+                slot == 7u   ? 0x10001u + how
+                : how & 0x80 ? 5
+                             : 10,
+                how & 0x40);
             break;
         case 5: // shut down both ways at once
             m.op = FAR_OP_SHUTDOWN;

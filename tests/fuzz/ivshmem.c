@@ -235,7 +235,9 @@ static void near_links_up(void) {
         .epoch = 1u + how % 3u,
         .seen = far->epoch,
         .ready = far->seen,
-        .bell = how & 0x80 ? how : NEAR_ID + 1u,
+        .bell = how == 0xff  ? UINT32_MAX
+                : how & 0x80 ? how
+                             : NEAR_ID + 1u,
     };
     memcpy(near_half, &h, sizeof h);
 }

@@ -410,6 +410,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     beside = 0;
     alone = false;
     l = NULL;
+    calls_begin();
     l = far_side_begin(&in, changes, take8(&in));
     while (l && in.left > 0) {
         step();

@@ -238,15 +238,15 @@ static void call_odd(uint8_t i) {
 
 // --- Other threads ---
 
+static _Thread_local uint32_t taken[FARI_WAITERS];
+static _Thread_local uint32_t count;
+
+void calls_begin(void) {
+    count = 0;
+}
+
 // All waiters are taken, or none: more threads sleep than there is room for.
 void call_crowd(uint8_t i) {
-    static _Thread_local uint32_t taken[FARI_WAITERS];
-    static _Thread_local uint32_t count;
-    static _Thread_local const struct far_link *of;
-    if (of != the_link()) {
-        count = 0; // of a link that is gone
-    }
-    of = the_link();
     uint8_t how = take8(choices());
     if (how == 0x5a) { // seldom
         call_odd(i);

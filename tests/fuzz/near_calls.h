@@ -34,4 +34,7 @@ void call_option(uint8_t i);
 void call_pieces(uint8_t i);
 void call_stale(uint8_t i);
 
+// Before the first call on a new link.
+void calls_begin(void);
+
 #endif
