@@ -149,6 +149,35 @@ def pending_before_the_path():
 
 
 @test
+def part_that_meets_an_error():
+    """A first part (MSG_MORE) that an error refused does not lead the next datagram."""
+    needs_preload()
+    script = f"""
+    import errno, select, socket
+    other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    other.bind(("127.0.0.1", 0))
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.connect(("127.0.0.1", {PORT}))
+    p = select.poll()
+    p.register(s, 0)
+    s.send(b"nobody has this")
+    p.poll()
+    try:
+        s.sendto(b"part", 0x8000, other.getsockname())
+    except OSError as e:
+        print(errno.errorcode[e.errno])
+    print(s.send(b"nobody has this"))
+    p.poll(10000)
+    print(errno.errorcode[s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)])
+    s.sendto(b"whole", other.getsockname())
+    print(other.recv(100))
+    """
+    with Far() as far:
+        wanted = ["ECONNREFUSED", "15", "ECONNREFUSED", "b'whole'"]
+        check_equal(under_run(far, script), wanted)
+
+
+@test
 def sum_of_what_is_cut():
     """IP_CHECKSUM: a sum of a datagram that is cut, natively only."""
     needs_preload()
