@@ -44,5 +44,7 @@ int main(int argc, char **argv) {
         printf("Bail out! no link: %s\n", far_strerror(err));
         return 1;
     }
-    return argc != 2 || !check_run(&t, argv[1]);
+    bool good = argc == 2 && check_run(&t, argv[1]);
+    host_wait();
+    return !good;
 }
