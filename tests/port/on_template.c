@@ -24,5 +24,7 @@ int main(int argc, char **argv) {
     far_template_start();
     t.port = far_template_port();
     t.region = board_shared(&t.region_bytes);
-    return argc != 2 || !check_run(&t, argv[1]);
+    bool good = argc == 2 && check_run(&t, argv[1]);
+    host_wait();
+    return !good;
 }
