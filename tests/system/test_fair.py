@@ -35,6 +35,9 @@ COUNT = 3000 if (FULL or TABLE) and not NONCOHERENT else 700  # round trips in o
 TRIALS = 9 if FULL else 5
 # What else the machine does shall not decide: root may go first.
 FIRST = ("nice", "-n", "-15")
+# A core of another kind has a processor of its own: here it takes what the others leave,
+# and farsockd has all of its flood nevertheless.
+LAST = ("nice", "-n", "19")
 MOST = 3  # times a quiet round trip's p99
 FLOODS = ("bulk", "tiny", "connect", "lookup")
 
@@ -53,13 +56,13 @@ def times_of(child):
     return tuple(int(word) for word in line.split())
 
 
-def trial(far, where, flood, same):
+def trial(far, where, flood, same, first=FIRST, port=PORT + 1):
     """Median and p99 of a ping, with a flood of the same kind of program beside it.
     Natively a second flood stands for farsockd, which keeps a processor busy."""
     start = far.near if where == "far" else far.native
     fair = (*FIRST, program("fair"))
     count = (not same) + (where == "native")
-    others = [start(*fair, where, flood, PORT + 1) for _ in range(count)]
+    others = [start(*first, program("fair"), where, flood, port) for _ in range(count)]
     for other in others:
         other.expect("ready")
     try:
@@ -92,8 +95,8 @@ def say(what, where, before, during):
     print(f"# {what}, {where}: {', '.join(cells)} us", flush=True)
 
 
-def peers(far):
-    far.native(*FIRST, program("fair"), "native", "peers", PORT).expect("ready")
+def peers(far, first=FIRST, port=PORT):
+    far.native(*first, program("fair"), "native", "peers", port).expect("ready")
 
 
 def compare(flood, same):
@@ -212,11 +215,19 @@ def table():
     print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
     with awake(), Far(prefix=FIRST) as far:
         peers(far)
-        for same, beside in ((False, "another link"), (True, "another socket of its link")):
+        places = (False, "another link, same processors"), (True, "another socket of its link")
+        for same, beside in places:
             for flood in FLOODS:
                 times = trials_of(far, flood, same, 5)
                 for where in ("native", "far"):
                     row(flood, beside, where, times[where, "quiet"], times[where, flood])
+        peers(far, LAST, PORT + 10)
+        for flood in FLOODS:
+            quiet, loud = [], []
+            for _ in range(5):
+                quiet.append(trial(far, "far", "quiet", False))
+                loud.append(trial(far, "far", flood, False, LAST, PORT + 11))
+            row(flood, "another link", "far", quiet, loud)
         row("doorbells", "another link", "far", *storm_trials(far, 5))
     print(f"\n{COUNT} round trips in each trial; load {os.getloadavg()[0]:.1f} at the end.")
 
