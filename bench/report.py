@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import harness
@@ -26,6 +27,25 @@ IN_SHORT = (
     "poll 1000, 1 ready",
 )
 MARKS = "<!-- figures -->", "<!-- end of figures -->"
+LOOK_S = 1  # at the processors, before anything is measured
+BUSY = 0.1  # of a processor
+
+
+def processor_times():
+    """Seconds that all processors together worked, the host's share included."""
+    names = "user nice system idle iowait irq softirq steal".split()
+    first = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    ticks = dict(zip(names, map(int, first)))
+    worked = sum(n for name, n in ticks.items() if name not in ("idle", "iowait"))
+    return worked / os.sysconf("SC_CLK_TCK")
+
+
+def others():
+    """How many processors other programs keep busy now. (The load of the last minute
+    is that of what ran before.)"""
+    start, worked = time.monotonic(), processor_times()
+    time.sleep(LOOK_S)
+    return (processor_times() - worked) / (time.monotonic() - start)
 
 
 class About:
@@ -33,19 +53,16 @@ class About:
 
     def __init__(self, args):
         self.args = args
-        self.load = [os.getloadavg()[0]]
+        self.others = others()
         self.date = datetime.date.today().isoformat()
-
-    def end(self):
-        self.load.append(os.getloadavg()[0])
 
     @property
     def busy(self):
-        return self.load[0] > 0.5
+        return self.others > BUSY
 
     def warnings(self):
         if self.busy:
-            yield f"other programs are running (load {self.load[0]:.1f}): figures will be bad"
+            yield f"other programs use {self.others:.1f} processors: figures will be bad"
 
     @property
     def command(self):
@@ -65,7 +82,7 @@ class About:
 
     @property
     def load_text(self):
-        words = f"load of other programs at the beginning {self.load[0]:.1f}"
+        words = f"other programs used {self.others:.2f} processors at the beginning"
         return words + (": **too much for good figures**" if self.busy else "")
 
     @property
