@@ -22,12 +22,13 @@ static struct {
 } server = {
     .lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
 
-int getaddrinfo(const char *restrict node, const char *restrict service,
-    const struct addrinfo *restrict hints, struct addrinfo **restrict list) {
+// The parameters' names are the C library's.
+int getaddrinfo(const char *restrict name, const char *restrict service,
+    const struct addrinfo *restrict req, struct addrinfo **restrict pai) {
     (void)service;
-    (void)hints;
-    *list = NULL;
-    if (strcmp(node, "hangs") != 0) {
+    (void)req;
+    *pai = NULL;
+    if (strcmp(name, "hangs") != 0) {
         return EAI_NONAME;
     }
     pthread_mutex_lock(&server.lock);

@@ -55,7 +55,6 @@ static bool is_like(const struct sock *s, uint32_t pos,
     const struct run_first *first, uint32_t *len) {
     uint32_t addr = first->flags & FAR_DGRAM_ADDR ? ADDR_BYTES : 0;
     struct far_dgram head;
-    struct far_addr to;
     if (s->tx_head - pos < HEAD_BYTES + addr) {
         return false;
     }
@@ -66,10 +65,12 @@ static bool is_like(const struct sock *s, uint32_t pos,
         return false;
     }
     *len = head.len;
-    if (addr) {
-        far_ring_get(s->tx, s->tx_size, pos + HEAD_BYTES, &to, ADDR_BYTES);
+    if (addr == 0) {
+        return true;
     }
-    return !addr || memcmp(&to, first->addr, sizeof to) == 0;
+    struct far_addr to;
+    far_ring_get(s->tx, s->tx_size, pos + HEAD_BYTES, &to, sizeof to);
+    return memcmp(&to, first->addr, sizeof to) == 0;
 }
 
 static void add(struct sock *s, struct run *run, uint32_t payload,
