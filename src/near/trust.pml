@@ -11,7 +11,8 @@
 // spec: Datagrams
 //
 // Once far has told of a change, nothing goes unasked to where it fails; once an
-// error was told, the next one is asked for.
+// error was told, the next one is asked for, unless one was since it came about
+// (a call meets the error of an earlier send later than its own answer).
 //
 // full: MOST=5
 // omit: EPOCHS_FIRST   near loads what it trusts under before the record goes, not with the answer
@@ -73,6 +74,7 @@ active proctype near() {
     byte sends, e, v, w, seen;
     byte trust_e, trust_v;
     bit trusted, known, bad, failed;
+    byte settled; // errors that an answer came after
     do
     :: sends == MOST -> break
     :: sends < MOST ->
@@ -91,7 +93,7 @@ active proctype near() {
         if
         :: w != seen -> // this call gets it, and sends nothing
             seen = w;
-            failed = 1
+            failed = w > settled
         :: w == seen && known ->
             assert(!bad);
             assert(!failed);
@@ -99,7 +101,7 @@ active proctype near() {
         :: w == seen && !known ->
             failed = 0;
             asked = 1;
-            asked == 0;
+            atomic { asked == 0; settled = err };
             trusted = answer;
 #ifdef EPOCHS_FIRST
             e = epoch;
