@@ -385,7 +385,10 @@ def until(what, condition, seconds=PATIENCE_S):
 def asleep(pid):
     """True if every thread of the process waits for something."""
     tasks = Path(f"/proc/{pid}/task").glob("*/stat")
-    return all(t.read_text().rpartition(")")[2].split()[0] == "S" for t in tasks)
+    try:
+        return all(t.read_text().rpartition(")")[2].split()[0] == "S" for t in tasks)
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # one has just ended
 
 
 def descriptors(pid):
