@@ -28,7 +28,7 @@ IN_SHORT = (
 )
 MARKS = "<!-- figures -->", "<!-- end of figures -->"
 LOOK_S = 1  # at the processors, before anything is measured
-BUSY = 0.1  # of a processor
+BUSY = 0.25  # of a processor: there is always something
 
 
 def processor_times():
