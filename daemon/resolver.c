@@ -462,8 +462,17 @@ static void free_all(struct node *list) {
     }
 }
 
+static bool any_works(const struct resolver *r) {
+    for (unsigned i = 0; i < THREADS; i++) {
+        if (r->working[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // True if every thread has left. One that hangs in a lookup keeps what it uses;
-// the process ends soon.
+// the process ends soon. Those without one only need their turn.
 static bool wait_threads(struct resolver *r) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
@@ -475,7 +484,8 @@ static bool wait_threads(struct resolver *r) {
     pthread_cond_broadcast(&r->work);
     int err = 0;
     while (r->threads && !err) {
-        err = pthread_cond_timedwait(&r->left, &r->lock, &until);
+        err = any_works(r) ? pthread_cond_timedwait(&r->left, &r->lock, &until)
+                           : pthread_cond_wait(&r->left, &r->lock);
     }
     bool all = r->threads == 0;
     pthread_mutex_unlock(&r->lock);
