@@ -40,17 +40,24 @@ TEST(an_urgent_byte_stays_in_the_stream_and_its_place_is_told) {
     rig_down(&rig);
 }
 
+// More than a ring of 1 KiB holds, and an urgent byte.
+#define BEYOND 3000u
+
+static bool send_beyond_ring(int peer) {
+    uint8_t out[BEYOND];
+    memset(out, 'x', sizeof out);
+    return send(peer, out, sizeof out, 0) == (ssize_t)sizeof out &&
+           send(peer, "!", 1, MSG_OOB) == 1;
+}
+
 TEST(what_is_behind_a_full_ring_is_told) {
     rig_up(&rig, (struct rig_options){.ring = 1024});
     int peer = rig_connect(&rig, 0);
-    uint8_t out[3000];
-    uint8_t in[3000];
-    memset(out, 'x', sizeof out);
-    CHECK_EQ(send(peer, out, sizeof out, 0), sizeof out);
-    CHECK_EQ(send(peer, "!", 1, MSG_OOB), 1);
+    uint8_t in[BEYOND];
+    CHECK(send_beyond_ring(peer));
     CHECK(marks(0, 1));
-    CHECK_EQ(mark(0, 1), rig.layout.index_base + sizeof out);
-    for (size_t at = 0; at < sizeof out; at += 500) {
+    CHECK_EQ(mark(0, 1), rig.layout.index_base + BEYOND);
+    for (size_t at = 0; at < BEYOND; at += 500) {
         CHECK(rig_read(&rig, 0, in, 500));
     }
     CHECK(rig_read(&rig, 0, in, 1));
@@ -64,21 +71,18 @@ TEST(what_is_behind_a_full_ring_is_told) {
 TEST(what_is_before_the_end_is_not_passed_over) {
     rig_up(&rig, (struct rig_options){.ring = 1024});
     int peer = rig_connect(&rig, 0);
-    uint8_t out[3000];
-    uint8_t in[3000];
-    memset(out, 'x', sizeof out);
-    CHECK_EQ(send(peer, out, sizeof out, 0), sizeof out);
-    CHECK_EQ(send(peer, "!", 1, MSG_OOB), 1);
+    uint8_t in[BEYOND];
+    CHECK(send_beyond_ring(peer));
     CHECK_EQ(send(peer, "yz", 2, 0), 2);
     CHECK_EQ(shutdown(peer, SHUT_WR), 0);
     CHECK(rig_state(&rig, 0, FAR_ST_RDHUP, FAR_ST_RDHUP));
-    for (size_t at = 0; at < sizeof out; at += 500) {
+    for (size_t at = 0; at < BEYOND; at += 500) {
         CHECK(rig_read(&rig, 0, in, 500));
     }
     CHECK(rig_read(&rig, 0, in, 3));
     CHECK(memcmp(in, "!yz", 3) == 0);
     CHECK(marks(0, 1));
-    CHECK_EQ(mark(0, 1), rig.layout.index_base + sizeof out);
+    CHECK_EQ(mark(0, 1), rig.layout.index_base + BEYOND);
     CHECK(rig_state(&rig, 0, FAR_ST_FIN, FAR_ST_FIN));
     close(peer);
     rig_down(&rig);
