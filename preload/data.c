@@ -17,6 +17,8 @@
         MSG_WAITALL | MSG_CONFIRM | MSG_ERRQUEUE | MSG_NOSIGNAL | MSG_MORE |   \
         MSG_PROXY) // glibc's name of MSG_PROBE
 
+#define MSG_CMSG_COMPAT INT_MIN // the kernel's mark of 32-bit programs
+
 #define BYTES_MAX 0x7ffff000u // of one call, as the kernel's
 
 static ssize_t sent(struct psock *s, ssize_t n, size_t len, int flags) {
@@ -159,9 +161,11 @@ static ssize_t recv_msg(struct psock *s, struct far_posix_msg *p,
     return got(s, n, p->total);
 }
 
-ssize_t far_send_msg(struct psock *s, const struct msghdr *msg, int flags) {
+ssize_t far_send_msg(struct psock *s, const struct msghdr *msg, int flags,
+    size_t *total) {
     struct far_posix_msg p;
     int err = far_posix_msg_get(&p, msg);
+    *total = err < 0 ? 0 : p.total;
     return err < 0 ? far_done(err) : send_msg(s, &p, flags);
 }
 
@@ -262,6 +266,15 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
                : real()->writev(fd, iov, count);
 }
 
+// The calls of messages refuse this before anything else.
+bool flags_good(int flags) {
+    if (flags & MSG_CMSG_COMPAT) {
+        errno = EINVAL;
+        return false;
+    }
+    return true;
+}
+
 // Of sockets that are not far.
 static ssize_t send_other(int fd, const struct msghdr *msg, int flags) {
     struct msghdr m;
@@ -289,41 +302,17 @@ static ssize_t recv_other(int fd, struct msghdr *msg, int flags) {
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
     struct psock *s = psock_at(fd);
     struct msghdr m;
-    ssize_t n = s ? far_send_msg(s, msg, flags) : 0;
+    size_t total;
+    if (s && !flags_good(flags)) {
+        return -1;
+    }
+    ssize_t n = s ? far_send_msg(s, msg, flags, &total) : 0;
     if (!s || now_carried(fd, n)) {
         return send_other(fd, msg, flags);
     }
     return n > 0 && user_copy(&m, msg, sizeof m) == 0
                ? send_rest_pieces(fd, m.msg_iov, m.msg_iovlen, flags, n)
                : n;
-}
-
-static bool put_len(struct mmsghdr *m, ssize_t n) {
-    unsigned len = (unsigned)n;
-    return user_copy(&m->msg_len, &len, sizeof len) == 0;
-}
-
-EXPORT int sendmmsg(int fd, struct mmsghdr *all, unsigned count, int flags) {
-    struct psock *s = psock_at(fd);
-    if (!s) {
-        return fari_fds_top == 0 || rights_share_all(all, count)
-                   ? real()->sendmmsg(fd, all, count, flags)
-                   : -1;
-    }
-    unsigned done = 0;
-    while (done < count && done < IOV_MAX) {
-        call_part(done > 0);
-        ssize_t n = far_send_msg(s, &all[done].msg_hdr, flags);
-        if (n < 0 || !put_len(&all[done], n)) {
-            break;
-        }
-        done++;
-    }
-    call_part(false);
-    if (done == 0 && count > 0 && now_carried(fd, -1)) {
-        return real()->sendmmsg(fd, all, count, flags);
-    }
-    return done > 0 || count == 0 ? (int)done : -1;
 }
 
 EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags) {
@@ -361,80 +350,11 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int count) {
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags) {
     struct psock *s = psock_at(fd);
+    if (s && !flags_good(flags)) {
+        return -1;
+    }
     ssize_t n = s ? far_recv_msg(s, msg, flags) : 0;
     return s && !now_carried(fd, n) ? n : recv_other(fd, msg, flags);
-}
-
-// Natively recvmmsg() begins with it, also where data would come first. Far may
-// know of one that near has not been told: of a connection that was dissolved.
-static int pending_error(struct psock *s, bool ask) {
-    int err = 0;
-    size_t len = sizeof err;
-    if (psock_use(s) && (ask || (far_ready(s->link->near, s->handle, 0, false) &
-                                    FAR_POLLERR))) {
-        call_begin(true);
-        far_getsockopt(s->link->near, s->handle, FAR_SOL_SOCKET, FAR_SO_ERROR,
-            &err, &len);
-    }
-    return err;
-}
-
-static bool is_time(const struct timespec *timeout, struct timespec *t) {
-    if (user_copy(t, timeout, sizeof *t) < 0) {
-        return false;
-    }
-    if (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999) {
-        errno = EINVAL;
-        return false;
-    }
-    return true;
-}
-
-EXPORT int recvmmsg(int fd, struct mmsghdr *all, unsigned count, int flags,
-    struct timespec *timeout) {
-    struct psock *s = psock_at(fd);
-    if (!s) {
-        int n = real()->recvmmsg(fd, all, count, flags, timeout);
-        rights_take_all(all, n);
-        return n;
-    }
-    unsigned done = 0;
-    struct timespec t;
-    if (timeout && !is_time(timeout, &t)) {
-        return -1;
-    }
-    bool begins = !(flags & MSG_ERRQUEUE);
-    int err = begins ? pending_error(s, count == 0) : 0;
-    if (err) {
-        errno = err;
-        return -1;
-    }
-    uint64_t until = deadline_of_timespec(timeout ? &t : NULL);
-    while (done < count) { // Linux has a limit for sendmmsg() only
-        call_part(done > 0);
-        ssize_t n =
-            far_recv_msg(s, &all[done].msg_hdr, flags & ~MSG_WAITFORONE);
-        if (n < 0 || !put_len(&all[done], n)) {
-            break;
-        }
-        done++;
-        if (flags & MSG_WAITFORONE) {
-            flags |= MSG_DONTWAIT;
-        }
-        // As natively: looked at after each datagram only.
-        if (timeout && far_posix_now() >= until) {
-            break;
-        }
-    }
-    call_part(false);
-    if (done == 0 && count > 0 && now_carried(fd, -1)) {
-        return real()->recvmmsg(fd, all, count, flags, timeout);
-    }
-    if (done == 0 && count > 0 && errno == ENOTCONN && begins) {
-        err = pending_error(s, true);
-        errno = err ? err : ENOTCONN;
-    }
-    return done > 0 || count == 0 ? (int)done : -1;
 }
 
 // What compilers make of them under _FORTIFY_SOURCE.

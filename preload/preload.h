@@ -261,7 +261,11 @@ ssize_t far_send_bytes(struct psock *s, const void *buf, size_t len, int flags,
     const struct sockaddr *to, socklen_t to_len);
 ssize_t far_recv_bytes(struct psock *s, void *buf, size_t len, int flags,
     struct sockaddr *from, socklen_t *from_len);
-ssize_t far_send_msg(struct psock *s, const struct msghdr *msg, int flags);
+// False with errno: flags that no program may give a call of messages.
+bool flags_good(int flags);
+// *total: as many bytes as it should send.
+ssize_t far_send_msg(struct psock *s, const struct msghdr *msg, int flags,
+    size_t *total);
 ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags);
 ssize_t far_writev(struct psock *s, const struct iovec *iov, int count);
 ssize_t far_readv(struct psock *s, const struct iovec *iov, int count);

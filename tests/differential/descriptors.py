@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """A part of the generator: see programs.py."""
 
-from words import CLOEXEC_TYPE, DGRAM, INET, INET6, NONBLOCK_TYPE, PEEK, STREAM, TRUNC
+from words import CLOEXEC_TYPE, COMPAT, DGRAM, INET, INET6, NONBLOCK_TYPE, PEEK, STREAM, TRUNC
 
 
 class Descriptors:
@@ -66,6 +66,7 @@ class Descriptors:
         count = self.r.choice((0, 1, 2, 3, 8))
         if self.chance(0.5) and s.pending < self.ring:
             flags = self.r.choice((0, PEEK, TRUNC, 0x10000))
+            flags = self.odd_flags(flags)
             self.add(f"recvmmsg {s.name} {count} {self.length(2000)} {flags:#x}")
             return
         to, t = self.target(s) if s.kind == DGRAM else ("-", s.mate)
@@ -77,7 +78,8 @@ class Descriptors:
         n = self.length(min(500, self.room_at(t) // 20))
         if t:
             t.pending += count * (n + 1300)
-        self.add(f"sendmmsg {s.name} {count} {n} 0 {to}")
+        flags = COMPAT if self.chance(0.02) else 0
+        self.add(f"sendmmsg {s.name} {count} {n} {flags:#x} {to}")
 
     def group(self):
         mine = [s for s in self.socks if not s.is_peer]

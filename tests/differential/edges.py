@@ -4,7 +4,7 @@
 
 import struct
 
-from words import CLOEXEC_TYPE, DGRAM, IN, INET6, NONBLOCK_TYPE, OUT, PRI, RAW, RDHUP, STREAM, i32
+from words import CLOEXEC_TYPE, COMPAT, DGRAM, IN, INET6, NONBLOCK_TYPE, OUT, PRI, RAW, RDHUP, STREAM, i32
 
 # Flags of messages that mean nothing to the call that gets them, and numbers
 # that no flag has: MSG_SYN, MSG_FIN, MSG_BATCH, MSG_ZEROCOPY, MSG_CMSG_CLOEXEC...
@@ -23,14 +23,15 @@ ODD_CALLS = {
     "sendmsg.ctl": (1, 12, 15, 16, 17, 19, 20, 21, 23, 24),
     "recvmsg.ctl": (1, 12, 15, 16, 17, 19, 20, 21, 23, 24),
     "setsockopt": (-1, 0, 3, 4, 5, 2**31 - 1), "getsockopt": (-1, 0, 3, 4, 5, 2**31 - 1),
-    "recvmmsg.time": (-1, 0, 1, 999_999_999, 1_000_000_000), "ppoll.time": (-1, 0, 1_000_000_000),
+    "recvmmsg.left": (-1, 0, 1, 9), "recvmmsg.time": (-1, 0, 1, 999_999_999, 1_000_000_000), "ppoll.time": (-1, 0, 1_000_000_000),
     "epoll_wait": (-1, 0, 1, 2**31 - 1), "select": (-1, 0, 1), "epoll_ctl": (0, 4, 99, -1),
 }  # fmt: skip
 
 
 class Edges:
     def odd_flags(self, flags):
-        return flags | self.r.choice(ODD_FLAGS) if self.chance(0.06) else flags
+        odd = (*ODD_FLAGS, COMPAT) if self.preload else ODD_FLAGS
+        return flags | self.r.choice(odd) if self.chance(0.06) else flags
 
     def in_place(self):
         """Built in the ring and read where it lies."""

@@ -275,6 +275,8 @@ class Generator(Sockets, Options, Waits, Messages, Addresses, Descriptors, Edges
         calls = [f"recv {s.name} 9 0 nowait", f"getopt {s.name} 1 4 4"]
         if self.preload:
             calls += [f"recvmmsg {s.name} {self.r.choice((0, 1, 3))} 2000 0x0"] * 2
+            part = self.r.choice(("mmsghdr.recv", "msghdr.recv", "iov.read"))
+            calls += [f"fault {part} {s.name} hole 16"]
         self.add(self.r.choice(calls))
 
     def any_accept(self):
