@@ -65,6 +65,44 @@ TEST(every_length_is_copied_and_nothing_else) {
     }
 }
 
+// Long ones go another way where they go to just behind where they come from,
+// in their pages.
+#define LONG 9000u
+
+TEST(long_ones_are_copied_whatever_their_places_in_a_page) {
+    static _Alignas(PAGE) uint8_t from[LONG + 2 * EDGE];
+    static _Alignas(PAGE) uint8_t to[sizeof from];
+    static uint8_t want[sizeof from];
+    fill(from, sizeof from, 5);
+    for (size_t from_at = 0; from_at < 2; from_at++) {
+        for (size_t at = 0; at < EDGE; at++) {
+            size_t n = LONG - at;
+            fill(to, sizeof to, 7);
+            memcpy(want, to, sizeof to);
+            memcpy(want + at, from + from_at, n);
+            CHECK(far_guard_copy(to + at, from + from_at, n));
+            CHECK(memcmp(to, want, sizeof to) == 0);
+        }
+    }
+}
+
+// Nor do they end elsewhere: the source is 16 bytes before the place it goes
+// to.
+TEST(a_long_copy_ends_where_memory_ends) {
+    static _Alignas(PAGE) uint8_t mine[2 * PAGE];
+    CHECK(prepare());
+    for (size_t there = 16; there < PAGE; there += 127) {
+        uint8_t *at = half + PAGE - there;
+        uint8_t *behind = mine + ((uintptr_t)at + 16) % PAGE;
+        uint8_t *before = mine + ((uintptr_t)at - 16) % PAGE;
+        CHECK(!far_guard_copy(at, before, there + 1));
+        CHECK(!far_guard_copy(behind, at, there + 1));
+        CHECK(far_guard_copy(at, before, there));
+        CHECK(far_guard_copy(behind, at, there));
+    }
+    CHECK_EQ(others, 0);
+}
+
 // Wherever the memory ends, on either side, the copy ends with false and the
 // process goes on.
 TEST(a_copy_ends_where_memory_ends) {
@@ -103,6 +141,8 @@ TEST(other_faults_are_not_taken_for_one) {
 int main(void) {
     static const struct test_case cases[] = {
         CASE(every_length_is_copied_and_nothing_else),
+        CASE(long_ones_are_copied_whatever_their_places_in_a_page),
+        CASE(a_long_copy_ends_where_memory_ends),
         CASE(a_copy_ends_where_memory_ends),
         CASE(other_faults_are_not_taken_for_one),
     };
