@@ -22,13 +22,13 @@ NOTES = (
     ),
     (
         r": write (64 B|1 KiB)$",
-        "Of a call: the lock and its release and the barrier before the look whether "
-        "farsockd sleeps, three locked instructions; the look whether the socket is open, "
-        "connected and without an error; in all what counted.txt says. The floor has one "
-        "thread and one socket, and does none of that. Gained: a short copy needs no "
-        "setjmp() to survive a bad pointer, and the short way no calls (a quarter of the "
-        "instructions). Then farsockd's sendmsg() and the kernel's TCP with the peer, which "
-        "the floor has, too.",
+        "Of a call: the lock and its release, two locked instructions, of which the second "
+        "is the barrier before the look whether farsockd sleeps; the look whether the socket "
+        "is open, connected and without an error; in all what counted.txt says. The floor has "
+        "one thread and one socket, and does none of that. Gained: a short copy needs no "
+        "setjmp() to survive a bad pointer, the short way no calls (a quarter of the "
+        "instructions), and no barrier but the lock's release. Then farsockd's sendmsg() and "
+        "the kernel's TCP with the peer, which the floor has, too.",
     ),
     (
         r": read (64 B|1 KiB)$",

@@ -16,6 +16,8 @@
 //   FAR_INV(at, p, n)    drop them: the next load sees the peer's stores
 //   FAR_SYNC(at)         full barrier: earlier stores and CLEANs are visible to
 //                        the peer before later loads
+//   FAR_SYNC_ANEW(at)    the same just behind an exchange of this core's own
+//                        memory: nothing where that is a full barrier already
 //   FAR_WMB(at)          earlier stores and CLEANs before later stores
 //   FAR_RMB(at)          earlier loads before later loads, INVs and stores
 // clang-format on
@@ -40,6 +42,13 @@ enum far_at {
     #define FAR_SYNC(at)        atomic_thread_fence(memory_order_seq_cst)
     #define FAR_WMB(at)         atomic_thread_fence(memory_order_release)
     #define FAR_RMB(at)         atomic_thread_fence(memory_order_acquire)
+    #if defined(__x86_64__) || defined(__i386__)
+        // An exchange is locked: only the compiler is still to be told.
+        #define FAR_SYNC_ANEW(at) atomic_signal_fence(memory_order_seq_cst)
+    #endif
+#endif
+#ifndef FAR_SYNC_ANEW
+    #define FAR_SYNC_ANEW(at) FAR_SYNC(at)
 #endif
 
 // A test build counts every store to shared memory, and can end at any of them

@@ -122,7 +122,7 @@ static void begin_anew(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
     forget_shutdown(l, slot);
     fari_lock(l, &s->rx_lock);
-    s->urg_state = FARI_URG_NONE;
+    FARI_SET(s->urg_state, FARI_URG_NONE);
     if (fari_refresh_rx(l, slot) == FAR_OK && s->rx_tail != s->rx_head) {
         fari_set(&s->rx_tail, s->rx_head);
         fari_publish_rx(l, slot, true);
@@ -158,7 +158,7 @@ static int connect_dgram(struct far_link *l, uint32_t slot,
     int err = ask_connect(l, slot, addr, false);
     fari_forget_verdicts(l, slot);
     if (err >= 0) {
-        l->socks[slot].over_v4 = fari_is_ipv4(addr);
+        FARI_SET(l->socks[slot].over_v4, fari_is_ipv4(addr));
     }
     return err;
 }
@@ -169,7 +169,7 @@ int far_connect(struct far_link *l, int sock, const struct far_addr *addr,
     if (slot == FARI_NO_SLOT) {
         return FAR_EBADF;
     }
-    bool stream = l->socks[slot].type == FAR_SOCK_STREAM;
+    bool stream = fari_type(&l->socks[slot]) == FAR_SOCK_STREAM;
     int err = stream ? connect_stream(l, slot, addr, deadline_ns)
                      : connect_dgram(l, slot, addr);
     // A datagram socket stays shut down.
@@ -187,9 +187,10 @@ static void inherit(const struct fari_sock *from, struct fari_sock *to) {
     fari_set(&to->rcvlowat, from->rcvlowat);
     to->rcvtimeo_ms = from->rcvtimeo_ms;
     to->sndtimeo_ms = from->sndtimeo_ms;
-    to->stamped = from->stamped;
-    to->flags = (uint8_t)(from->flags & (FARI_LINGER | FARI_INLINE |
-                                            FARI_SHUT_RD | FARI_SHUT_WR));
+    FARI_SET(to->stamped, FARI_GET(from->stamped));
+    FARI_SET(to->flags,
+        (uint8_t)(FARI_GET(from->flags) &
+                  (FARI_LINGER | FARI_INLINE | FARI_SHUT_RD | FARI_SHUT_WR)));
 }
 
 // One connection if there is one: its slot, or an error.
@@ -213,7 +214,7 @@ static int accept_one(struct far_link *l, uint32_t slot,
     }
     const struct fari_sock *s = &l->socks[slot];
     inherit(s, &l->socks[child]);
-    fari_slot_open(l, child, s->family, s->type, s->proto);
+    fari_slot_open(l, child, s->family, fari_type(s), s->proto);
     if (peer) {
         *peer = rep.peer;
     }

@@ -33,10 +33,10 @@ static uint32_t record_bytes(const struct dgram *d) {
 static int refusal(const struct fari_sock *s, const struct far_addr *to,
     size_t len, uint32_t flags) {
     bool oob = (flags & FAR_MSG_OOB) != 0;
-    bool over_v4 =
-        s->type == FAR_SOCK_DGRAM && (to ? fari_is_ipv4(to) : s->over_v4);
+    bool over_v4 = fari_type(s) == FAR_SOCK_DGRAM &&
+                   (to ? fari_is_ipv4(to) : FARI_GET(s->over_v4));
     if (s->family != FAR_AF_INET && !over_v4) {
-        return oob && s->type == FAR_SOCK_RAW ? FAR_EOPNOTSUPP : FAR_OK;
+        return oob && fari_type(s) == FAR_SOCK_RAW ? FAR_EOPNOTSUPP : FAR_OK;
     }
     if (len > FAR_DGRAM_MAX) {
         return FAR_EMSGSIZE;
@@ -47,7 +47,8 @@ static int refusal(const struct fari_sock *s, const struct far_addr *to,
 // False if a kernel says EMSGSIZE before it comes to a pending error.
 static bool fits(const struct fari_sock *s, const struct dgram *d) {
     const struct far_addr *to = d->m->name;
-    bool v4 = s->family == FAR_AF_INET || (to ? fari_is_ipv4(to) : s->over_v4);
+    bool v4 = s->family == FAR_AF_INET ||
+              (to ? fari_is_ipv4(to) : FARI_GET(s->over_v4));
     return d->len <= (v4 ? UDP4_MAX : UDP6_MAX);
 }
 
@@ -63,17 +64,17 @@ static int may_send(struct far_link *l, uint32_t slot, const struct dgram *d,
     int err = FAR_OK;
     bool whole = d->refused == FAR_OK && fits(s, d);
     // Linux makes a raw socket's headers without a look at its error.
-    bool looks = s->type != FAR_SOCK_RAW || s->own_headers;
+    bool looks = fari_type(s) != FAR_SOCK_RAW || FARI_GET(s->own_headers);
     // With a datagram begun, a kernel knows already where it goes.
-    if (looks && (known || d->probed || (s->flags & FARI_GATHERS))) {
+    if (looks && (known || d->probed || fari_has(s, FARI_GATHERS))) {
         err = fari_take_error(l, slot);
     } else if (looks && whole && !(d->flags & FAR_DGRAM_PROBE)) {
         err = fari_peek_error(l, slot);
         *doubt = err != FAR_OK;
     }
     // Linux sends on a raw socket that was shut down.
-    if (err == FAR_OK && known && (s->flags & FARI_SHUT_WR) &&
-        s->type != FAR_SOCK_RAW) {
+    if (err == FAR_OK && known && fari_has(s, FARI_SHUT_WR) &&
+        fari_type(s) != FAR_SOCK_RAW) {
         err = FAR_EPIPE;
     }
     return err;
@@ -220,7 +221,7 @@ static int try_put(struct far_link *l, uint32_t slot, struct dgram *d, bool arm,
              !fari_is_trusted(l, slot, d->m->name, d->len, r->epochs);
     r->doubt = false;
     int err = may_send(l, slot, d, !r->ask, &r->doubt);
-    if (err == FAR_OK && (s->flags & FARI_TX_BUSY)) {
+    if (err == FAR_OK && fari_has(s, FARI_TX_BUSY)) {
         err = FAR_EAGAIN;
     }
     while (err == FAR_OK && !has_room_for(l, slot, d)) {
@@ -252,7 +253,7 @@ static int try_put(struct far_link *l, uint32_t slot, struct dgram *d, bool arm,
 
 static void set_gathers(struct far_link *l, uint32_t slot, bool gathers) {
     struct fari_sock *s = &l->socks[slot];
-    if (((s->flags & FARI_GATHERS) != 0) == gathers) {
+    if (fari_has(s, FARI_GATHERS) == gathers) {
         return;
     }
     fari_lock(l, &l->lock);
@@ -345,14 +346,14 @@ static int probe(struct far_link *l, uint32_t slot, const struct dgram *d,
     };
     struct fari_sock *s = &l->socks[slot];
     uint16_t route = d->flags & FAR_DGRAM_DONTROUTE;
-    bool raw = s->type == FAR_SOCK_RAW;
+    bool raw = fari_type(s) == FAR_SOCK_RAW;
     struct dgram p = {
         .m = raw && !missing ? d->m : &empty,
         .len = raw && !missing ? d->len : 0,
         .flags = (uint16_t)(route | FAR_DGRAM_PROBE),
     };
     struct put_result r;
-    if (s->flags & FARI_GATHERS) {
+    if (fari_has(s, FARI_GATHERS)) {
         return FAR_OK; // it would end what has begun
     }
     int err = send(l, slot, &p, false, FAR_NOWAIT, &r);
@@ -363,7 +364,7 @@ static int probe(struct far_link *l, uint32_t slot, const struct dgram *d,
     if (err == FAR_EAGAIN || err > 0 || other) {
         err = FAR_OK;
     }
-    bool shut = missing && !raw && (s->flags & FARI_SHUT_WR);
+    bool shut = missing && !raw && fari_has(s, FARI_SHUT_WR);
     return err == FAR_OK && shut ? FAR_EPIPE : err;
 }
 

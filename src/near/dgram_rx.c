@@ -169,7 +169,7 @@ static int32_t take_first(struct far_link *l, uint32_t slot, struct taken *t) {
         return FAR_EBADMSG;
     }
     uint32_t have = s->rx_head - s->rx_tail;
-    if (have == 0 || (s->flags & FARI_RX_BUSY)) {
+    if (have == 0 || fari_has(s, FARI_RX_BUSY)) {
         return FAR_EAGAIN;
     }
     struct far_dgram h = {0};
@@ -233,12 +233,12 @@ static int32_t try_take(struct far_link *l, uint32_t slot, struct taken *t,
         }
         if (fari_over_by_death(l, slot, true, &result)) {
             n = result;
-        } else if (wait && (s->flags & FARI_SHUT_RD)) {
+        } else if (wait && fari_has(s, FARI_SHUT_RD)) {
             // Natively a receive that would not wait says EAGAIN all the same.
             n = 0;
         } else if (wait) {
             again = !fari_arm_rx(l, slot, s->rx_head) && !fari_is_down(l) &&
-                    !(s->flags & FARI_RX_BUSY);
+                    !fari_has(s, FARI_RX_BUSY);
         }
     }
     fari_unlock(l, &s->rx_lock);
@@ -263,7 +263,7 @@ static bool must_ask(struct far_link *l, uint32_t slot) {
     }
     // Being shared just now, or a large one is being taken: not our turn.
     fari_lock(l, &l->lock);
-    bool busy = s->flags & FARI_RX_BUSY;
+    bool busy = fari_has(s, FARI_RX_BUSY);
     fari_unlock(l, &l->lock);
     return !busy;
 }
@@ -341,7 +341,7 @@ static int32_t wait_take(struct far_link *l, uint32_t slot, struct taken *t,
 
 int32_t fari_dgram_recv(struct far_link *l, uint32_t slot, struct far_msghdr *m,
     uint32_t flags, uint64_t deadline_ns) {
-    if ((flags & FAR_MSG_OOB) && l->socks[slot].type == FAR_SOCK_RAW) {
+    if ((flags & FAR_MSG_OOB) && fari_type(&l->socks[slot]) == FAR_SOCK_RAW) {
         return FAR_EOPNOTSUPP;
     }
     if (flags & FAR_MSG_ERRQUEUE) {

@@ -61,7 +61,7 @@ static uint32_t unsent(struct far_link *l, uint32_t slot, uint32_t tx_tail) {
 
 static void add_rings(struct far_link *l, uint32_t slot, uint32_t request,
     const struct far_rep_ioctl *rep, struct far_ifreq *arg) {
-    bool is_stream = l->socks[slot].type == FAR_SOCK_STREAM;
+    bool is_stream = fari_type(&l->socks[slot]) == FAR_SOCK_STREAM;
     if (request == FAR_FIONREAD && is_stream) {
         int32_t n = sum(arg->value, unread(l, slot, rep->rx_head));
         arg->value = (int32_t)fari_urg_unread(l, slot, (uint32_t)n);
@@ -81,11 +81,13 @@ static void add_rings(struct far_link *l, uint32_t slot, uint32_t request,
 
 static int ioctl_pinned(struct far_link *l, uint32_t slot, uint32_t request,
     struct far_ifreq *arg) {
-    if (request == FAR_FIONREAD && l->socks[slot].type != FAR_SOCK_STREAM &&
+    if (request == FAR_FIONREAD &&
+        fari_type(&l->socks[slot]) != FAR_SOCK_STREAM &&
         next_datagram(l, slot, &arg->value)) {
         return FAR_OK;
     }
-    if (request == FAR_SIOCATMARK && l->socks[slot].type == FAR_SOCK_STREAM &&
+    if (request == FAR_SIOCATMARK &&
+        fari_type(&l->socks[slot]) == FAR_SOCK_STREAM &&
         fari_urg_at_mark(l, slot, &arg->value) == FAR_OK) {
         return FAR_OK;
     }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static bool is_stream(const struct far_link *l, uint32_t slot) {
-    return l->socks[slot].type == FAR_SOCK_STREAM;
+    return fari_type(&l->socks[slot]) == FAR_SOCK_STREAM;
 }
 
 static int32_t send_dgram(struct far_link *l, int sock, uint32_t slot,
@@ -39,7 +39,7 @@ static int32_t recv_stream(struct far_link *l, int sock, uint32_t slot,
     int32_t n = fari_stream_recv(l, sock, m->iov, m->iov_count, flags, &got,
         deadline_ns);
     m->flags = got.flags;
-    if (n > 0 && room > 0 && l->socks[slot].stamped &&
+    if (n > 0 && room > 0 && FARI_GET(l->socks[slot].stamped) &&
         fari_pin(l, sock) == slot) {
         fari_stream_ctl(l, slot, got.end, m, room);
         fari_unpin(l, slot);

@@ -105,13 +105,35 @@ FARI_WITHIN uint32_t fari_get(const uint32_t *p) {
         memory_order_relaxed);
 }
 
+// The same of its _Atomic fields, which in C would else be in one order with
+// all others: a fence or two each.
+#define FARI_GET(field) atomic_load_explicit(&(field), memory_order_relaxed)
+#define FARI_SET(field, v)                                                     \
+    atomic_store_explicit(&(field), v, memory_order_relaxed)
+FARI_WITHIN bool fari_has(const struct fari_sock *s, uint32_t flags) {
+    return (FARI_GET(s->flags) & flags) != 0;
+}
+FARI_WITHIN uint32_t fari_type(const struct fari_sock *s) {
+    return FARI_GET(s->type);
+}
+FARI_WITHIN uint32_t fari_urg(const struct fari_sock *s) {
+    return FARI_GET(s->urg_state);
+}
+// Who sees what use it is in sees which socket it then is.
+FARI_WITHIN uint32_t fari_use(const struct fari_sock *s) {
+    return atomic_load_explicit(&s->use, memory_order_acquire);
+}
+FARI_WITHIN void fari_set_use(struct fari_sock *s, enum fari_use use) {
+    atomic_store_explicit(&s->use, (uint8_t)use, memory_order_release);
+}
+
 // Under the link's lock: nobody else writes between load and store, so that no
 // core needs a read-modify-write of a byte, which not all have.
 static inline void fari_mark(struct fari_sock *s, uint32_t flags) {
-    s->flags = (uint8_t)(s->flags | flags);
+    FARI_SET(s->flags, (uint8_t)(FARI_GET(s->flags) | flags));
 }
 static inline void fari_unmark(struct fari_sock *s, uint32_t flags) {
-    s->flags = (uint8_t)(s->flags & ~flags);
+    FARI_SET(s->flags, (uint8_t)(FARI_GET(s->flags) & ~flags));
 }
 
 enum fari_tag_state {
@@ -249,11 +271,15 @@ FARI_WITHIN void fari_lock_within(struct far_link *l, _Atomic uint32_t *word) {
         fari_lock_wait(l, word);
     }
 }
-FARI_WITHIN void fari_unlock_within(struct far_link *l,
-    _Atomic uint32_t *word) {
+// The first half of fari_unlock(); the other is fari_unhold().
+FARI_WITHIN void fari_let_in(struct far_link *l, _Atomic uint32_t *word) {
     if (atomic_exchange_explicit(word, 0u, memory_order_release) == 2u) {
         l->port->unpark(l->ctx, word);
     }
+}
+FARI_WITHIN void fari_unlock_within(struct far_link *l,
+    _Atomic uint32_t *word) {
+    fari_let_in(l, word);
     fari_unhold(l);
 }
 FARI_WITHIN uint8_t *fari_at_line(const struct far_link *l, uint32_t at) {
@@ -351,7 +377,7 @@ uint32_t fari_find(struct far_link *l, int handle);
 // is noticed.
 #define FARI_HANDLE_GEN_MASK 0x7fffu
 static inline int fari_handle(const struct far_link *l, uint32_t slot) {
-    uint32_t gen = l->socks[slot].gen & FARI_HANDLE_GEN_MASK;
+    uint32_t gen = FARI_GET(l->socks[slot].gen) & FARI_HANDLE_GEN_MASK;
     return (int)(gen << 16 | slot);
 }
 // True for a stream that may be open: whoever takes a lock of it has to look
@@ -359,8 +385,7 @@ static inline int fari_handle(const struct far_link *l, uint32_t slot) {
 static inline bool fari_is_stream(const struct far_link *l, int handle) {
     uint32_t slot = far_slot(handle);
     return handle >= 0 && slot < l->lay.sockets &&
-           atomic_load_explicit(&l->socks[slot].type, memory_order_relaxed) ==
-               FAR_SOCK_STREAM;
+           fari_type(&l->socks[slot]) == FAR_SOCK_STREAM;
 }
 // Finds and pins: the slot stays until fari_unpin(), whoever closes it.
 uint32_t fari_pin(struct far_link *l, int handle);
@@ -388,7 +413,7 @@ static inline const struct far_far_line *fari_far_says(const struct far_link *l,
     uint32_t slot) {
     const struct far_far_line *line = fari_far_line(l, slot);
     FAR_INV(FAR_AT_NEAR_LOOK, line, sizeof *line);
-    return far_load(&line->gen) == l->socks[slot].gen ? line : NULL;
+    return far_load(&line->gen) == FARI_GET(l->socks[slot].gen) ? line : NULL;
 }
 // Its state bits, and whether an error waits. A line of another generation is
 // all zero.
@@ -409,6 +434,23 @@ static inline uint8_t *fari_rx_ring(const struct far_link *l, uint32_t slot) {
 }
 // Under tx_lock: publishes tx_head, kicks if far waits for it.
 void fari_publish_tx(struct far_link *l, uint32_t slot, uint32_t old_head);
+// Its two halves, between which there must be a full barrier. The second one
+// needs no lock: what has become of the slot meanwhile, a KICK only makes far
+// look.
+FARI_WITHIN void fari_store_tx(struct far_link *l, uint32_t slot,
+    uint32_t head) {
+    struct far_near_line *mine = fari_near_line(l, slot);
+    FAR_WMB(FAR_AT_TX_DATA);
+    far_store(&mine->tx_head, head);
+    FAR_CLEAN(FAR_AT_TX_HEAD, mine, sizeof *mine);
+}
+FARI_WITHIN void fari_tell_tx(struct far_link *l, uint32_t slot,
+    uint32_t old_head, uint32_t head) {
+    const struct far_far_line *theirs = fari_far_says(l, slot);
+    if (theirs && far_crossed(far_load(&theirs->tx_wake), old_head, head)) {
+        fari_kick(l, slot);
+    }
+}
 // Under rx_lock: publishes rx_tail if that is due (or force), kicks.
 void fari_publish_rx(struct far_link *l, uint32_t slot, bool force);
 // Under tx_lock (rx_lock): asks for a KICK at room (data), then looks again.
@@ -526,24 +568,24 @@ void fari_urg_news(struct far_link *l, uint32_t slot,
     const struct far_far_line *line, uint32_t word);
 // True if pos is that of the mark.
 static inline bool fari_urg_is_at(const struct fari_sock *s, uint32_t pos) {
-    return s->urg_state != FARI_URG_NONE && s->urg_pos == pos;
+    return fari_urg(s) != FARI_URG_NONE && FARI_GET(s->urg_pos) == pos;
 }
 // True if what is at pos is no data: it is urgent, and that is not in line.
 static inline bool fari_urg_is_hole(const struct fari_sock *s, uint32_t pos) {
-    return fari_urg_is_at(s, pos) && !(s->flags & FARI_INLINE);
+    return fari_urg_is_at(s, pos) && !fari_has(s, FARI_INLINE);
 }
 // Of n bytes from pos on, those before a mark further on.
 static inline uint32_t fari_urg_before(const struct fari_sock *s, uint32_t pos,
     uint32_t n) {
-    uint32_t ahead = s->urg_pos - pos;
-    bool limits = s->urg_state != FARI_URG_NONE && ahead > 0 && ahead < n;
+    uint32_t ahead = FARI_GET(s->urg_pos) - pos;
+    bool limits = fari_urg(s) != FARI_URG_NONE && ahead > 0 && ahead < n;
     return limits ? ahead : n;
 }
 // rx_tail has moved.
 static inline void fari_urg_pass(struct fari_sock *s) {
-    if (s->urg_state != FARI_URG_NONE &&
-        (int32_t)(s->rx_tail - s->urg_pos) > 0) {
-        s->urg_state = FARI_URG_NONE;
+    if (fari_urg(s) != FARI_URG_NONE &&
+        (int32_t)(s->rx_tail - FARI_GET(s->urg_pos)) > 0) {
+        FARI_SET(s->urg_state, FARI_URG_NONE);
     }
 }
 // recv(MSG_OOB).

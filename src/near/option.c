@@ -62,7 +62,7 @@ static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
     if (level == FAR_SOL_SOCKET && opt == FAR_SO_LINGER && len >= 8) {
         int32_t v[2];
         memcpy(v, val, sizeof v);
-        bool waits = v[0] && v[1] > 0 && s->type == FAR_SOCK_STREAM;
+        bool waits = v[0] && v[1] > 0 && fari_type(s) == FAR_SOCK_STREAM;
         fari_lock(l, &l->lock);
         fari_unmark(s, FARI_LINGER);
         fari_mark(s, waits ? FARI_LINGER : 0);
@@ -79,12 +79,12 @@ static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
     if (is_hdrincl(level, opt)) {
         int32_t v = 0;
         memcpy(&v, val, len < sizeof v ? len : sizeof v);
-        s->own_headers = v != 0;
+        FARI_SET(s->own_headers, v != 0);
     }
     bool is_stamp = opt == FAR_SO_TIMESTAMP || opt == FAR_SO_TIMESTAMPNS ||
                     opt == FAR_SO_TIMESTAMPING;
     if (level == FAR_SOL_SOCKET && is_stamp) {
-        s->stamped = 1; // for good: what is off brings nothing
+        FARI_SET(s->stamped, 1); // for good: what is off brings nothing
     }
     if (level == FAR_SOL_SOCKET && opt == FAR_SO_RCVLOWAT && len >= 4) {
         int32_t v = 0;
@@ -94,7 +94,7 @@ static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
         uint32_t want = v < 0 ? most : v == 0 ? 1u : (uint32_t)v;
         fari_set(&s->rcvlowat, want < most ? want : most);
     }
-    if (s->type != FAR_SOCK_STREAM) {
+    if (fari_type(s) != FAR_SOCK_STREAM) {
         fari_forget_verdicts(l, slot);
     }
 }

@@ -5,10 +5,10 @@
 static inline bool can_read(struct far_link *l, uint32_t slot, uint32_t state) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t have = fari_get(&s->rx_head) - fari_get(&s->rx_tail);
-    if (s->type != FAR_SOCK_STREAM) {
+    if (fari_type(s) != FAR_SOCK_STREAM) {
         const uint32_t shared = FAR_ST_SHARED | FAR_ST_DATA;
         return (have > 0 || (state & shared) == shared) &&
-               !(s->flags & FARI_RX_BUSY);
+               !fari_has(s, FARI_RX_BUSY);
     }
     uint32_t hole = fari_urg_is_hole(s, fari_get(&s->rx_tail)) ? 1u : 0;
     return have >= fari_get(&s->rcvlowat) + hole ||
@@ -27,12 +27,12 @@ static uint32_t stream_bits(struct far_link *l, uint32_t slot, uint32_t state) {
     if (state & FAR_ST_HUP) {
         bits |= FAR_POLLIN | FAR_POLLOUT | FAR_POLLHUP | FAR_POLLRDHUP;
     } else if (state & FAR_ST_CONNECTED) {
-        bool room = fari_has_room(l, slot) || (s->flags & FARI_SHUT_WR);
+        bool room = fari_has_room(l, slot) || fari_has(s, FARI_SHUT_WR);
         bits |= room ? FAR_POLLOUT : 0;
         bits |= can_read(l, slot, state) ? FAR_POLLIN : 0;
         bits |= state & (FAR_ST_FIN | FAR_ST_RDHUP) ? FAR_POLLRDHUP : 0;
     }
-    if (s->flags & FARI_SHUT_RD) {
+    if (fari_has(s, FARI_SHUT_RD)) {
         bits |= FAR_POLLIN | FAR_POLLRDHUP;
     }
     return bits;
@@ -41,11 +41,11 @@ static uint32_t stream_bits(struct far_link *l, uint32_t slot, uint32_t state) {
 static uint32_t dgram_bits(struct far_link *l, uint32_t slot, uint32_t state) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t bits = 0;
-    bool busy = (s->flags & FARI_TX_BUSY) != 0;
+    bool busy = fari_has(s, FARI_TX_BUSY);
     bits |= fari_has_room(l, slot) && !busy ? FAR_POLLOUT : 0;
     bits |= can_read(l, slot, state) ? FAR_POLLIN : 0;
     bits |= state & FAR_ST_HUP ? FAR_POLLHUP : 0;
-    if ((state & FAR_ST_RDHUP) || (s->flags & FARI_SHUT_RD)) {
+    if ((state & FAR_ST_RDHUP) || fari_has(s, FARI_SHUT_RD)) {
         bits |= FAR_POLLIN | FAR_POLLRDHUP;
     }
     return bits;
@@ -55,10 +55,11 @@ static uint32_t bits_of(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
     const struct far_far_line *line = fari_far_says(l, slot);
     uint32_t state = line ? far_load(&line->state) : 0;
-    uint32_t bits = s->type == FAR_SOCK_STREAM ? stream_bits(l, slot, state)
-                                               : dgram_bits(l, slot, state);
-    bits |= (state & FAR_ST_PRI) || s->urg_state == FARI_URG_VALID ? FAR_POLLPRI
-                                                                   : 0;
+    uint32_t bits = fari_type(s) == FAR_SOCK_STREAM
+                        ? stream_bits(l, slot, state)
+                        : dgram_bits(l, slot, state);
+    bits |=
+        (state & FAR_ST_PRI) || fari_urg(s) == FARI_URG_VALID ? FAR_POLLPRI : 0;
     // An error that the state does not yet know of is not shown without what
     // the state will say beside it.
     bool known = state >> FAR_ST_ERR_SHIFT != fari_get(&s->err_seen);
@@ -70,7 +71,7 @@ static uint32_t bits_of(struct far_link *l, uint32_t slot) {
     }
     if (fari_is_down(l)) {
         bits |= FAR_POLLIN | FAR_POLLOUT | FAR_POLLHUP | FAR_POLLRDHUP;
-        bits |= s->flags & FARI_DOWN_TOLD ? 0 : FAR_POLLERR;
+        bits |= fari_has(s, FARI_DOWN_TOLD) ? 0 : FAR_POLLERR;
     }
     return bits;
 }
@@ -141,14 +142,14 @@ static inline bool is_quiet(const struct far_link *l, int sock,
     const struct fari_sock *s = &l->socks[slot];
     const struct far_far_line *line = fari_far_says(l, slot);
     if (!line || far_load(&line->rx_head) != fari_get(&s->rx_tail) ||
-        s->use != FARI_OPEN || fari_handle(l, slot) != sock) {
+        fari_use(s) != FARI_OPEN || fari_handle(l, slot) != sock) {
         return false;
     }
-    uint32_t state = s->type == FAR_SOCK_STREAM ? FAR_ST_CONNECTED : 0;
+    uint32_t state = fari_type(s) == FAR_SOCK_STREAM ? FAR_ST_CONNECTED : 0;
     return far_load(&line->state) ==
                (fari_get(&s->err_seen) << FAR_ST_ERR_SHIFT | state) &&
            far_load(&line->urg) == fari_get(&s->urg_word) &&
-           s->urg_state == FARI_URG_NONE && s->flags == 0 &&
+           fari_urg(s) == FARI_URG_NONE && FARI_GET(s->flags) == 0 &&
            fari_get(&s->rcvlowat) != 0 && !fari_is_down(l);
 }
 

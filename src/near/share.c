@@ -12,8 +12,8 @@ static void set_use(struct far_link *l, uint32_t slot, uint8_t from,
         fari_publish_rx(l, slot, true);
     }
     fari_lock(l, &l->lock);
-    if (s->use == from) {
-        s->use = to;
+    if (fari_use(s) == from) {
+        fari_set_use(s, to);
     }
     fari_wake(l, FARI_WAIT_SOCK, slot);
     fari_unlock(l, &l->lock);
@@ -25,7 +25,7 @@ static void set_use(struct far_link *l, uint32_t slot, uint8_t from,
 static void wait_moved(struct far_link *l, uint32_t slot) {
     uint64_t until = fari_deadline(l, FARI_PART_MS);
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
-    while (l->socks[slot].use == FARI_MOVING && !fari_is_down(l)) {
+    while (fari_use(&l->socks[slot]) == FARI_MOVING && !fari_is_down(l)) {
         fari_wait_far(l, w, until);
     }
     fari_wait_end(l, w);
@@ -34,20 +34,20 @@ static void wait_moved(struct far_link *l, uint32_t slot) {
 FARI_APART static int check_moving(struct far_link *l, uint32_t slot, int sock,
     _Atomic uint32_t *lock) {
     struct fari_sock *s = &l->socks[slot];
-    while (s->use == FARI_MOVING && !fari_is_down(l)) {
+    while (fari_use(s) == FARI_MOVING && !fari_is_down(l)) {
         fari_unlock(l, lock);
         wait_moved(l, slot);
         fari_lock(l, lock);
     }
     if (sock == FARI_PINNED) {
-        return s->use == FARI_MOVED ? FAR_ENOTCONN : FAR_OK;
+        return fari_use(s) == FARI_MOVED ? FAR_ENOTCONN : FAR_OK;
     }
     return fari_is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
 }
 
 int fari_check_ring(struct far_link *l, uint32_t slot, int sock,
     _Atomic uint32_t *lock) {
-    if (l->socks[slot].use != FARI_OPEN) {
+    if (fari_use(&l->socks[slot]) != FARI_OPEN) {
         return check_moving(l, slot, sock, lock);
     }
     return fari_is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
@@ -64,7 +64,7 @@ static void hold_rx(struct far_link *l, uint32_t slot) {
         fari_lock(l, &s->rx_lock);
         fari_publish_rx(l, slot, true);
         fari_lock(l, &l->lock);
-        busy = (s->flags & FARI_RX_BUSY) && !fari_is_down(l);
+        busy = fari_has(s, FARI_RX_BUSY) && !fari_is_down(l);
         fari_mark(s, FARI_RX_BUSY);
         fari_unlock(l, &l->lock);
         fari_unlock(l, &s->rx_lock);
@@ -100,7 +100,7 @@ int far_share(struct far_link *l, int sock) {
         .slot = slot,
         .undo = FARI_NO_SLOT,
     };
-    bool stream = l->socks[slot].type == FAR_SOCK_STREAM;
+    bool stream = fari_type(&l->socks[slot]) == FAR_SOCK_STREAM;
     if (stream) {
         // Nobody may read or write what far is about to take over: a
         // connection, which it may become only now.

@@ -19,8 +19,7 @@ uint32_t fari_find(struct far_link *l, int handle) {
     if (handle < 0 || slot >= l->lay.sockets) {
         return FARI_NO_SLOT;
     }
-    uint8_t use =
-        atomic_load_explicit(&l->socks[slot].use, memory_order_acquire);
+    uint32_t use = fari_use(&l->socks[slot]);
     bool open = use == FARI_OPEN || use == FARI_MOVING;
     return open && fari_handle(l, slot) == handle ? slot : FARI_NO_SLOT;
 }
@@ -31,7 +30,8 @@ bool fari_is_open(struct far_link *l, uint32_t slot, int sock) {
 
 // Near is through with it, far perhaps not yet.
 static bool is_closing(const struct fari_sock *s) {
-    return s->use == FARI_CLOSING || s->use == FARI_MOVED;
+    uint32_t use = fari_use(s);
+    return use == FARI_CLOSING || use == FARI_MOVED;
 }
 
 uint32_t fari_pin(struct far_link *l, int handle) {
@@ -47,7 +47,7 @@ uint32_t fari_pin(struct far_link *l, int handle) {
 // Under the link's lock.
 static void give_back(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
-    s->use = FARI_FREE;
+    fari_set_use(s, FARI_FREE);
     s->next_free = l->free_slot;
     l->free_slot = slot;
     l->open_count--;
@@ -87,7 +87,8 @@ void fari_unpin(struct far_link *l, uint32_t slot) {
 static void renew(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t base = l->lay.index_base;
-    s->gen = s->gen + 1u ? s->gen + 1u : 1u;
+    uint32_t gen = FARI_GET(s->gen) + 1u;
+    FARI_SET(s->gen, gen ? gen : 1u);
     fari_set(&s->tx_head, base);
     fari_set(&s->tx_tail, base);
     fari_set(&s->rx_tail, base);
@@ -98,13 +99,13 @@ static void renew(struct far_link *l, uint32_t slot) {
     fari_set(&s->rcvlowat, 1);
     s->rcvtimeo_ms = s->sndtimeo_ms = 0;
     s->users = 0;
-    s->flags = 0;
+    FARI_SET(s->flags, 0);
     s->urg_count = 0;
     fari_set(&s->urg_word, 0);
     s->urg_end = base;
-    s->urg_state = FARI_URG_NONE;
-    s->stamped = 0;
-    s->over_v4 = false;
+    FARI_SET(s->urg_state, FARI_URG_NONE);
+    FARI_SET(s->stamped, 0);
+    FARI_SET(s->over_v4, false);
     struct far_near_line *line = fari_near_line(l, slot);
     FAR_STEP();
     *line = (struct far_near_line){
@@ -116,7 +117,7 @@ static void renew(struct far_link *l, uint32_t slot) {
         .urg_end = base,
     };
     FAR_WMB(FAR_AT_RENEW_GEN);
-    far_store(&line->gen, s->gen);
+    far_store(&line->gen, FARI_GET(s->gen));
     // Not cleaned: until the first store that tells far something, a line of
     // the last generation says the same, nothing.
 }
@@ -140,7 +141,7 @@ static void place_rings(const struct far_link *l, uint32_t slot,
         .rx_at = lay->rx_at + slot * (lay->rx_ring / FAR_LINE),
         .tx_log2 = (uint8_t)log2_of(lay->tx_ring),
         .rx_log2 = (uint8_t)log2_of(lay->rx_ring),
-        .gen = l->socks[slot].gen,
+        .gen = FARI_GET(l->socks[slot].gen),
     };
 }
 
@@ -182,10 +183,10 @@ void fari_slot_open(struct far_link *l, uint32_t slot, uint32_t family,
     uint32_t type, uint32_t proto) {
     struct fari_sock *s = &l->socks[slot];
     s->family = (uint8_t)family;
-    s->type = (uint8_t)type;
+    FARI_SET(s->type, (uint8_t)type);
     s->proto = (uint16_t)proto;
-    s->own_headers = type == FAR_SOCK_RAW && proto == FAR_IPPROTO_RAW;
-    atomic_store_explicit(&s->use, FARI_OPEN, memory_order_release);
+    FARI_SET(s->own_headers, type == FAR_SOCK_RAW && proto == FAR_IPPROTO_RAW);
+    fari_set_use(s, FARI_OPEN);
 }
 
 // Under the link's lock.
@@ -255,8 +256,8 @@ static uint32_t begin_close(struct far_link *l, int handle, uint8_t *flags) {
     if (fari_find(l, handle) == FARI_NO_SLOT) {
         slot = FARI_NO_SLOT;
     } else {
-        *flags = s->flags;
-        s->use = FARI_CLOSING;
+        *flags = FARI_GET(s->flags);
+        fari_set_use(s, FARI_CLOSING);
         ring = s->users == 0 && say_closed(l, slot);
         // Who polls it now is told.
         fari_wake(l, FARI_WAIT_SOCK, slot);
@@ -276,8 +277,8 @@ static void linger(struct far_link *l, uint32_t slot, uint32_t gen,
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     for (;;) {
         fari_lock(l, &l->lock);
-        bool gone = l->socks[slot].gen != gen ||
-                    l->socks[slot].use != FARI_CLOSING ||
+        bool gone = FARI_GET(l->socks[slot].gen) != gen ||
+                    fari_use(&l->socks[slot]) != FARI_CLOSING ||
                     l->socks[slot].users != 0;
         fari_unlock(l, &l->lock);
         if (gone || fari_wait_step(l, w, deadline_ns) != FAR_OK) {
@@ -292,7 +293,7 @@ int far_close(struct far_link *l, int sock, uint64_t deadline_ns) {
     uint32_t gen = 0;
     uint32_t slot = fari_find(l, sock);
     if (slot != FARI_NO_SLOT) {
-        gen = l->socks[slot].gen;
+        gen = FARI_GET(l->socks[slot].gen);
         slot = begin_close(l, sock, &flags);
     }
     if (slot == FARI_NO_SLOT) {
@@ -316,7 +317,7 @@ int far_sockinfo(struct far_link *l, int sock, uint32_t *family, uint32_t *type,
         return FAR_EBADF;
     }
     *family = l->socks[slot].family;
-    *type = l->socks[slot].type;
+    *type = fari_type(&l->socks[slot]);
     *proto = l->socks[slot].proto;
     return FAR_OK;
 }

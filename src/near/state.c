@@ -77,18 +77,11 @@ int fari_refresh_rx(struct far_link *l, uint32_t slot) {
 }
 
 void fari_publish_tx(struct far_link *l, uint32_t slot, uint32_t old_head) {
-    struct fari_sock *s = &l->socks[slot];
-    struct far_near_line *mine = fari_near_line(l, slot);
-    FAR_WMB(FAR_AT_TX_DATA);
-    far_store(&mine->tx_head, s->tx_head);
-    FAR_CLEAN(FAR_AT_TX_HEAD, mine, sizeof *mine);
+    uint32_t head = l->socks[slot].tx_head;
+    fari_store_tx(l, slot, head);
     // Pairs with far's barrier between its tx_wake and its look at tx_head.
     FAR_SYNC(FAR_AT_TX_HEAD_WAKE);
-    const struct far_far_line *theirs = fari_far_says(l, slot);
-    if (theirs &&
-        far_crossed(far_load(&theirs->tx_wake), old_head, s->tx_head)) {
-        fari_kick(l, slot);
-    }
+    fari_tell_tx(l, slot, old_head, head);
 }
 
 void fari_publish_rx(struct far_link *l, uint32_t slot, bool force) {
@@ -167,7 +160,7 @@ bool fari_over_by_death(struct far_link *l, uint32_t slot, bool tell,
         return false;
     }
     fari_lock(l, &l->lock);
-    *result = s->flags & FARI_DOWN_TOLD ? 0 : FAR_ECONNRESET;
+    *result = fari_has(s, FARI_DOWN_TOLD) ? 0 : FAR_ECONNRESET;
     fari_mark(s, tell ? FARI_DOWN_TOLD : 0);
     fari_unlock(l, &l->lock);
     return true;
@@ -209,7 +202,7 @@ bool fari_stream_over(struct far_link *l, uint32_t slot, uint32_t hole,
     // Of a connection, also one that has ended, far says when it has all that
     // came before shutdown(), or its error.
     bool shut =
-        (s->flags & FARI_SHUT_RD) && !(state & (FAR_ST_CONNECTED | FAR_ST_HUP));
+        fari_has(s, FARI_SHUT_RD) && !(state & (FAR_ST_CONNECTED | FAR_ST_HUP));
     if (ended || shut) {
         *result = 0;
         return true;

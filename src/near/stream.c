@@ -8,7 +8,7 @@
 
 // What the state alone says.
 static int by_state(const struct fari_sock *s, uint32_t state) {
-    if (s->flags & FARI_SHUT_WR) {
+    if (fari_has(s, FARI_SHUT_WR)) {
         return FAR_EPIPE;
     }
     if (state & FAR_ST_CLOSED) {
@@ -204,14 +204,13 @@ FARI_APART static int32_t send_on(struct far_link *l, int sock, struct rest *r,
     return r->done > 0 ? (int32_t)r->done : err;
 }
 
-// With tx_lock, which is given back. done: bytes that are in the ring already.
+// With tx_lock, which is given back.
 FARI_APART static int32_t send_locked(struct far_link *l, int sock,
-    const struct far_iov *iov, size_t count, uint32_t flags, size_t done,
+    const struct far_iov *iov, size_t count, uint32_t flags,
     uint64_t deadline_ns) {
     struct rest r = {
         .iov = iov,
         .len = fari_iov_len(iov, count),
-        .done = done,
         .more = (flags & FAR_MSG_MORE) != 0,
         .urgent = (flags & FAR_MSG_OOB) != 0,
         .waits = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT),
@@ -226,55 +225,61 @@ FARI_APART static int32_t send_locked(struct far_link *l, int sock,
 
 // Under tx_lock: true if the socket is an open stream that is connected, and
 // far has nothing else to say of it.
-FARI_QUICK bool is_plain(const struct far_link *l, uint32_t slot, int sock) {
+FARI_QUICK bool is_plain(const struct far_link *l, const struct fari_sock *s,
+    int sock) {
     const uint32_t about = FAR_ST_CLOSED | FAR_ST_CONNECTING | FAR_ST_HUP;
-    const struct fari_sock *s = &l->socks[slot];
+    uint32_t slot = far_slot(sock);
     const struct far_far_line *line = fari_far_says(l, slot);
-    if (!line || s->use != FARI_OPEN || fari_handle(l, slot) != sock) {
+    if (!line || fari_use(s) != FARI_OPEN || fari_handle(l, slot) != sock) {
         return false;
     }
     uint32_t state = far_load(&line->state) & (about | FAR_ST_CONNECTED);
-    return state == FAR_ST_CONNECTED && !(s->flags & FARI_SHUT_WR) &&
+    return state == FAR_ST_CONNECTED && !fari_has(s, FARI_SHUT_WR) &&
            far_load(&line->err) >> 16 == fari_get(&s->err_seen) &&
            !fari_is_down(l);
 }
 
-// Under tx_lock, what most calls are: bytes to a plain stream, for which there
-// is room as far as is known. The first piece of them; or 0: it is not so
-// simple.
-FARI_QUICK size_t put_plain(struct far_link *l, uint32_t slot,
-    const uint8_t *from, size_t len) {
-    struct fari_sock *s = &l->socks[slot];
+// Under tx_lock: what most calls write, bytes in one piece for which there is
+// room as far as is known. False, and nothing is written: it is not so simple.
+FARI_QUICK bool put_plain(struct far_link *l, struct fari_sock *s,
+    uint32_t slot, const void *from, size_t len) {
     uint32_t size = l->lay.tx_ring;
-    uint32_t n = len < FARI_PART ? (uint32_t)len : FARI_PART;
     uint32_t head = s->tx_head;
-    if (n > size - (head - s->tx_tail)) {
-        return 0;
-    }
-    n = far_ring_span(size, head, n);
-    if (n == 0 || s->tx_more == head + n ||
+    uint32_t n = (uint32_t)len;
+    if (len == 0 || len > FARI_PART || n > size - (head - s->tx_tail) ||
+        n > size - (head & (size - 1u)) || s->tx_more == head + n ||
         fari_put_piece(l, slot, head, from, n) != FAR_OK) {
-        return 0;
+        return false;
     }
     fari_set(&s->tx_head, head + n);
-    fari_publish_tx(l, slot, head);
-    return n;
+    fari_store_tx(l, slot, head + n);
+    return true;
+}
+
+// Gives tx_lock back, and then looks whether far waits for the bytes from old
+// on: so the lock's release is the barrier between head and look. Another
+// thread may send meanwhile; it looks for what is its own.
+FARI_QUICK void unlock_and_tell(struct far_link *l, struct fari_sock *s,
+    uint32_t slot, uint32_t old, uint32_t head) {
+    fari_let_in(l, &s->tx_lock);
+    FAR_SYNC_ANEW(FAR_AT_TX_FREE_WAKE);
+    fari_tell_tx(l, slot, old, head);
+    fari_unhold(l);
 }
 
 int32_t fari_stream_send_bytes(struct far_link *l, int sock, const void *buf,
     size_t len, uint32_t flags, uint64_t deadline_ns) {
     uint32_t slot = far_slot(sock);
-    size_t n = 0;
-    fari_lock_here(l, &l->socks[slot].tx_lock);
-    if (!(flags & (FAR_MSG_MORE | FAR_MSG_OOB)) && is_plain(l, slot, sock)) {
-        n = put_plain(l, slot, buf, len);
-        if (n == len && n > 0) {
-            fari_unlock_here(l, &l->socks[slot].tx_lock);
-            return (int32_t)n;
-        }
+    struct fari_sock *s = &l->socks[slot];
+    fari_lock_here(l, &s->tx_lock);
+    uint32_t old = s->tx_head;
+    if (!(flags & (FAR_MSG_MORE | FAR_MSG_OOB)) && is_plain(l, s, sock) &&
+        put_plain(l, s, slot, buf, len)) {
+        unlock_and_tell(l, s, slot, old, old + (uint32_t)len);
+        return (int32_t)len;
     }
     struct far_iov iov = {.base = (void *)(uintptr_t)buf, .len = len};
-    return send_locked(l, sock, &iov, 1, flags, n, deadline_ns);
+    return send_locked(l, sock, &iov, 1, flags, deadline_ns);
 }
 
 int32_t fari_stream_send(struct far_link *l, int sock,
@@ -285,7 +290,7 @@ int32_t fari_stream_send(struct far_link *l, int sock,
             deadline_ns);
     }
     fari_lock(l, &l->socks[far_slot(sock)].tx_lock);
-    return send_locked(l, sock, iov, count, flags, 0, deadline_ns);
+    return send_locked(l, sock, iov, count, flags, deadline_ns);
 }
 
 int32_t far_send(struct far_link *l, int sock, const void *buf, size_t len,

@@ -48,7 +48,7 @@ static int32_t take(struct far_link *l, uint32_t slot, struct want *q) {
     // Also before it takes the last that it knows of, and where a mark is
     // known: what one is depends on where the reader is when the next comes.
     if ((s->rx_head - s->rx_tail <= len + offset ||
-            s->urg_state != FARI_URG_NONE) &&
+            fari_urg(s) != FARI_URG_NONE) &&
         fari_refresh_rx(l, slot) != FAR_OK) {
         return 0;
     }
@@ -191,8 +191,8 @@ FARI_QUICK int32_t take_plain(struct far_link *l, uint32_t slot, int sock,
     const struct far_iov *iov, bool all, bool *empty) {
     struct fari_sock *s = &l->socks[slot];
     uint32_t size = l->lay.rx_ring;
-    if (s->use != FARI_OPEN || fari_handle(l, slot) != sock ||
-        s->urg_state != FARI_URG_NONE) {
+    if (fari_use(s) != FARI_OPEN || fari_handle(l, slot) != sock ||
+        fari_urg(s) != FARI_URG_NONE) {
         return 0;
     }
     uint32_t tail = s->rx_tail;
@@ -202,7 +202,7 @@ FARI_QUICK int32_t take_plain(struct far_link *l, uint32_t slot, int sock,
         fari_refresh_rx(l, slot);
         n = s->rx_head - tail;
         *empty = n == 0;
-        if (s->urg_state != FARI_URG_NONE) {
+        if (fari_urg(s) != FARI_URG_NONE) {
             return 0;
         }
     }

@@ -12,8 +12,8 @@ static void next_mark(struct fari_sock *s, uint32_t pos) {
         fari_set(&s->rx_tail, s->rx_tail + 1u);
     }
     if ((int32_t)(pos - s->rx_tail) >= 0) {
-        s->urg_pos = pos;
-        s->urg_state = FARI_URG_VALID;
+        FARI_SET(s->urg_pos, pos);
+        FARI_SET(s->urg_state, FARI_URG_VALID);
     }
 }
 
@@ -36,7 +36,7 @@ void fari_urg_news(struct far_link *l, uint32_t slot,
     uint32_t count = (last - (s->urg_word >> 16)) & 0xffffu;
     count = count < sure ? count : sure;
     fari_set(&s->urg_word, word);
-    for (uint32_t i = count; s->type == FAR_SOCK_STREAM && i > 0; i--) {
+    for (uint32_t i = count; fari_type(s) == FAR_SOCK_STREAM && i > 0; i--) {
         next_mark(s, pos[(last - i + 1u) % FAR_MARKS]);
     }
 }
@@ -51,7 +51,7 @@ static int32_t take_byte(struct far_link *l, uint32_t slot,
     uint32_t state = fari_state(l, slot);
     uint8_t byte = 0;
     fari_refresh_rx(l, slot);
-    if (s->urg_state != FARI_URG_VALID) {
+    if (fari_urg(s) != FARI_URG_VALID) {
         return FAR_EAGAIN;
     }
     bool failed = (state & FAR_ST_DRAINED) || fari_peek_error(l, slot);
@@ -59,7 +59,8 @@ static int32_t take_byte(struct far_link *l, uint32_t slot,
         return FAR_ENOTCONN; // it was reset
     }
     byte = (uint8_t)s->urg_word;
-    s->urg_state = flags & FAR_MSG_PEEK ? FARI_URG_VALID : FARI_URG_READ;
+    FARI_SET(s->urg_state,
+        flags & FAR_MSG_PEEK ? FARI_URG_VALID : FARI_URG_READ);
     *out |= FAR_MSG_OOB | (len == 0 ? FAR_MSG_TRUNC : 0);
     if (len > 0 && !(flags & FAR_MSG_TRUNC)) {
         int err = fari_give(l, iov, &byte, 1);
@@ -94,7 +95,7 @@ static int32_t recv_pinned(struct far_link *l, uint32_t slot,
     if (fari_state(l, slot) & FAR_ST_LISTENING) {
         return FAR_ENOTCONN;
     }
-    if (l->socks[slot].flags & FARI_INLINE) {
+    if (fari_has(&l->socks[slot], FARI_INLINE)) {
         return FAR_EINVAL;
     }
     int32_t n = try_byte(l, slot, iov, count, flags, out);
@@ -127,7 +128,7 @@ int fari_urg_at_mark(struct far_link *l, uint32_t slot, int32_t *at) {
     fari_lock(l, &s->rx_lock);
     fari_refresh_rx(l, slot);
     *at = fari_urg_is_at(s, s->rx_tail);
-    bool known = s->urg_state != FARI_URG_NONE || s->rx_head != s->rx_tail;
+    bool known = fari_urg(s) != FARI_URG_NONE || s->rx_head != s->rx_tail;
     fari_unlock(l, &s->rx_lock);
     return known ? FAR_OK : FAR_EAGAIN;
 }
@@ -137,7 +138,7 @@ uint32_t fari_urg_unread(struct far_link *l, uint32_t slot, uint32_t n) {
     fari_lock(l, &s->rx_lock);
     if (fari_urg_is_hole(s, s->rx_tail)) {
         n = 0;
-    } else if (!(s->flags & FARI_INLINE)) {
+    } else if (!fari_has(s, FARI_INLINE)) {
         n = fari_urg_before(s, s->rx_tail, n);
     }
     fari_unlock(l, &s->rx_lock);

@@ -54,7 +54,7 @@ bool fari_is_trusted(struct far_link *l, uint32_t slot,
     const struct far_addr *addr, size_t len, struct fari_epochs e) {
     fari_lock(l, &l->lock);
     const struct fari_verdict *v = verdict_of(l, slot, addr);
-    bool trusted = v->gen == l->socks[slot].gen && v->slot == slot &&
+    bool trusted = v->gen == FARI_GET(l->socks[slot].gen) && v->slot == slot &&
                    v->link_epoch == e.link && v->sock_epoch == e.sock &&
                    len <= v->max_len &&
                    same_addr(&v->addr, addr ? addr : &connected_peer);
@@ -67,7 +67,7 @@ void fari_trust(struct far_link *l, uint32_t slot, const struct far_addr *addr,
     fari_lock(l, &l->lock);
     *verdict_of(l, slot, addr) = (struct fari_verdict){
         .slot = slot,
-        .gen = l->socks[slot].gen,
+        .gen = FARI_GET(l->socks[slot].gen),
         .link_epoch = e.link,
         .sock_epoch = e.sock,
         .max_len = (uint32_t)len,

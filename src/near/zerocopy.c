@@ -6,7 +6,7 @@
 static uint32_t find_stream(struct far_link *l, int sock, int *err) {
     uint32_t slot = fari_pin(l, sock);
     *err = FAR_EBADF;
-    if (slot != FARI_NO_SLOT && l->socks[slot].type != FAR_SOCK_STREAM) {
+    if (slot != FARI_NO_SLOT && fari_type(&l->socks[slot]) != FAR_SOCK_STREAM) {
         fari_unpin(l, slot);
         *err = FAR_EOPNOTSUPP;
         return FARI_NO_SLOT;

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: MIT
 //
 // models: src/ring/msg.c: far_msg_publish far_msg_may_sleep refresh_head far_msg_get
+// models: src/near/near.h: fari_store_tx fari_tell_tx
 // models: src/near/state.c: fari_publish_tx fari_publish_rx fari_arm_tx fari_arm_rx
 // models: daemon/sock.c: store_line sock_publish sock_look
 // spec: Message rings
@@ -15,7 +16,7 @@
 // omit: CLEAN_DATA   RING_PUT, SEND_COMMIT, FAR_RECV, FAR_DGRAM_RECV
 // omit: WMB_DATA     MSG_HEAD_DATA, TX_DATA, FAR_DATA
 // omit: CLEAN_HEAD   MSG_HEAD, TX_HEAD, RX_TAIL, FAR_LINE, LINE_NEW, CLOSE, CLOSED, UNDO
-// omit: SYNC_HEAD    MSG_HEAD_WAKE, TX_HEAD_WAKE, RX_TAIL_WAKE, FAR_LINE_WAKE, NEAR_READY_DONE, JOIN_STEP_DONE, FIXED_STEP_DONE
+// omit: SYNC_HEAD    MSG_HEAD_WAKE, TX_HEAD_WAKE, TX_FREE_WAKE, RX_TAIL_WAKE, FAR_LINE_WAKE, NEAR_READY_DONE, JOIN_STEP_DONE, FIXED_STEP_DONE
 // omit: INV_WAKE     MSG_WAKE_LOOK, NEAR_LOOK, FAR_WAKE_LOOK
 // omit: CLEAN_WAKE   MSG_SLEEP, ARM_RX, ARM_TX, FAR_LINE
 // omit: SYNC_WAKE    MSG_SLEEP_LOOK, ARM_RX_LOOK, ARM_TX_LOOK, FAR_LINE_WAKE

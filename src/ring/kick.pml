@@ -5,6 +5,7 @@
 //
 // models: src/ring/msg.c: far_msg_publish far_msg_pending far_msg_get advance far_msg_may_sleep
 // models: src/near/slot.c: fari_kick_locked
+// models: src/near/near.h: fari_store_tx fari_tell_tx
 // models: src/near/state.c: fari_publish_tx fari_arm_rx
 // models: daemon/sock.c: sock_publish
 // models: daemon/link.c: link_kick
@@ -15,7 +16,7 @@
 //
 // full: MOST=6
 // live: taken
-// omit: SYNC_HEAD        TX_HEAD_WAKE, RX_TAIL_WAKE, FAR_LINE_WAKE: head before the look at wake
+// omit: SYNC_HEAD        TX_HEAD_WAKE, TX_FREE_WAKE, RX_TAIL_WAKE, FAR_LINE_WAKE: head before the look at wake
 // omit: SYNC_PENDING     MSG_PENDING: head before the look whether a KICK is unread
 // omit: SYNC_RECORD      MSG_HEAD_WAKE: a record before the look at the reader's wake
 // omit: SYNC_ARM         ARM_RX_LOOK, ARM_TX_LOOK: wake before the last look at head

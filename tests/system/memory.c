@@ -136,6 +136,17 @@ static void put(int s, const uint8_t *p, uint32_t len) {
     }
 }
 
+// The same by the long way, as bytes in several pieces go.
+static void put_pieces(int s, const uint8_t *p, uint32_t len) {
+    struct far_iov iov[] = {
+        {.len = 0}, {.base = (void *)(uintptr_t)p, .len = len}};
+    struct far_msghdr m = {.iov = iov, .iov_count = 2};
+    long n = must("sendmsg", far_sendmsg(l, s, &m, 0, soon()));
+    if (n != (long)len) {
+        fail("sendmsg took", n, len);
+    }
+}
+
 static void get(int s, uint8_t *p, uint32_t len, bool all) {
     uint32_t flags = all ? FAR_MSG_WAITALL : 0;
     for (uint32_t got = 0; got < len;) {
@@ -203,7 +214,11 @@ static void drip(void) {
             for (uint32_t n = next() % 60000u; n > 0; n--) {
                 atomic_signal_fence(memory_order_seq_cst);
             }
-            put(p.a, out + k, 1);
+            if (i % 4 < 2) {
+                put(p.a, out + k, 1);
+            } else {
+                put_pieces(p.a, out + k, 1);
+            }
         }
         get(p.b, in, count, i % 2);
         same("drip", count);

@@ -387,7 +387,7 @@ def in_code(path):
     """(place, FILE:FUNCTION) of each that the file has."""
     function = None
     for line in path.read_text(encoding="utf-8").splitlines():
-        begins = re.match(r"[a-z].*?\b(\w+)\(", line)
+        begins = re.match(r"[A-Za-z].*?\b(\w+)\(", line)
         function = begins[1] if begins else function
         for name in re.findall(r"\bFAR_AT_(\w+)", line):
             yield name, f"{path.relative_to(TOP)}:{function}"
