@@ -55,12 +55,12 @@ _Static_assert(sizeof(struct far_welcome) == 128, "SPEC: welcome");
 struct far_posix; // one link: its mapping, descriptors and far_link
 
 struct far_posix_options {
-    const char *path; // NULL: $FARSOCK_LINK, else the defaults
-    const char *name; // for farsock show; NULL: the process's name
-    double wait_s;    // keep trying that long; < 0: $FARSOCK_WAIT, else 0
-    uint32_t sockets; // wishes, 0: default
-    uint32_t ring;    // bytes each way, 0: default
-    uint32_t index_base;
+    const char *path;    // NULL: $FARSOCK_LINK, else the defaults
+    const char *name;    // for farsock show; NULL: the process's name
+    double wait_s;       // keep trying that long; < 0: $FARSOCK_WAIT, else 0
+    uint32_t sockets;    // wishes, 0: default
+    uint32_t ring;       // bytes each way, 0: default
+    uint32_t index_base; // 0: $FARSOCK_INDEX_BASE, else one that copies well
     int first_fd; // the link's descriptors get this number or a higher one
     bool quiet;   // no line on stderr
     // For tests, and for who does not trust that a death is always told: as if

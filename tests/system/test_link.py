@@ -2,12 +2,17 @@
 # Without farsockd, with one that comes late, dies, and comes back.
 # SPDX-License-Identifier: MIT
 
+import contextlib
 import signal
+import socket
 import subprocess
+import tempfile
 import time
 
+import linkup
 from harness import (
     FARSOCKD,
+    PATIENCE_S,
     Child,
     Far,
     Namespace,
@@ -283,6 +288,26 @@ def silent_near():
         until("its link is gone", lambda: links(far) == 0, 10)
         sh.child.send_signal(signal.SIGCONT)
         wants(sh, "recv c 10", "ECONNRESET")
+
+
+@test
+def rings_begin_within_a_page():
+    """Where they begin with one, kernels copy whole streams slowly (ports/posix/posix.c)."""
+    with tempfile.TemporaryDirectory() as d, socket.socket(
+        socket.AF_UNIX, socket.SOCK_SEQPACKET
+    ) as listener:
+        listener.bind(f"{d}/link")
+        listener.listen()
+        listener.settimeout(PATIENCE_S)
+        env = {"FARSOCK_LINK": f"{d}/link"}
+        with contextlib.closing(Namespace(loopback=False)) as empty:
+            near = Child(["env", "-u", "FARSOCK_INDEX_BASE", program("shell"), "far"], empty, env)
+            conn = listener.accept()[0]
+            with conn:
+                conn.settimeout(PATIENCE_S)
+                hello = linkup.HELLO.unpack(conn.recv(4096))
+            near.kill()
+    check_equal(hello[8] % 4096, 2048, "index_base")
 
 
 @test
