@@ -21,6 +21,7 @@
 #include "daemon/options.h"
 #include "daemon/reload.h"
 #include "daemon/sandbox.h"
+#include "daemon/slice.h"
 #include "daemon/place.h"
 #include "ports/posix/map.h"
 
@@ -238,6 +239,7 @@ static int begin(struct server *v, char *reason, size_t len) {
         return -1;
     }
     raise_descriptor_limit();
+    slice_give_way();
     if (!ready || start(v) < 0 || filter_calls(&v->config) < 0) {
         snprintf(reason, len, "cannot start: %s", strerror(errno));
         return -1;
