@@ -19,13 +19,20 @@
 #define TURN_MESSAGES 64u
 #define TURN_BYTES    (64u * 1024u) // of one socket, near to peer
 // Peer to near: with fewer system calls for the same bytes than at 64 KiB.
-#define TURN_RX_BYTES  (128u * 1024u)
+#define TURN_RX_PART   2u
+#define TURN_RX_BYTES  (TURN_RX_PART * TURN_BYTES)
 #define TURN_ACCEPTS   16u            // connections that the policy refuses
 #define TURN_DATAGRAMS 64u            // the same
 #define TURN_CARRIES   4u             // pieces of a shared stream, each way
 #define TURN_LINK      (512u * 1024u) // of all sockets of a link
 // Whatever it is that takes long: a connect() on loopback is 50 us.
 #define TURN_NS 30000u
+
+// Beside a flood somebody moved no more than so many bytes in a turn: then what
+// floods gets this part of its share for a while, so that its turns are short.
+#define QUIET_BYTES 4096u
+#define RIVAL_PART  4u
+#define RIVAL_NS    UINT64_C(2000000)
 
 #define VIOLATIONS_MAX 8u // then the link is reset
 
@@ -92,9 +99,13 @@ struct engine {
     struct epoll_event events[TURN_EVENTS];
     int event_next, event_count; // those of this turn not yet served
     struct node links;           // all
-    struct node busy;            // links that have something to do
-    struct node ticking;         // links that need to be looked at
-    struct node muted;           // links whose doorbell is not heard
+    struct node busy;            // links that something happened to
+    struct node more;   // those whose turn was too short for what they have
+    struct node ending; // those that are dead, and have something to do
+    bool quiet;         // in this round somebody had little to do
+    uint64_t rival_ns;  // until then it may wait for those that flood; 0: never
+    struct node ticking; // links that need to be looked at
+    struct node muted;   // links whose doorbell is not heard
     _Atomic uint32_t violations[VIOLATION_KINDS]; // tests read them meanwhile
     struct told told[VIOLATION_KINDS];
     struct node lingering; // sockets whose close waits for a deadline
@@ -136,7 +147,8 @@ struct tag {
 
 struct link {
     struct engine *engine;
-    struct node all, busy;
+    struct node all;
+    struct node busy; // in the engine's busy, more or ending
     struct link_spec spec;
     struct far_layout layout; // private copy
     uint32_t id;
@@ -187,6 +199,7 @@ struct link {
     bool dead;      // near is gone: no messages, every socket closes
     bool drained;   // its last messages were served
     bool reset;     // it broke the rules: nothing is delivered any more
+    bool floods;    // its last turn was too short for what there is
 };
 
 // Puts the link on the list of those that get a turn.
@@ -200,6 +213,9 @@ void link_tick_set(struct link *l);
 // Serves messages and sockets. False when there is nothing left to do now and
 // the link will be woken. The link may be freed: *gone.
 bool link_turn(struct link *l, bool *gone);
+
+// A turn's share of what it is at most: less while somebody waits for floods.
+uint32_t engine_share(struct engine *e, uint32_t all);
 
 // A rule of the protocol was broken; says what. Several end the link.
 void link_violation(struct link *l, enum violation kind, const char *what);

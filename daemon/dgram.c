@@ -380,12 +380,13 @@ uint32_t dgram_tx(struct sock *s, uint32_t budget) {
     uint32_t moved = 0;
     s->tx_part_seen = false;
     uint32_t count = 0;
-    while (count < TURN_DATAGRAMS) {
+    uint32_t share = engine_share(s->link->engine, TURN_DATAGRAMS);
+    while (count < share) {
         if (s->fd < 0 || s->tx_blocked || moved >= budget ||
             (!s->tx_part.active && !tx_used(s))) {
             break;
         }
-        uint32_t most = TURN_DATAGRAMS - count++;
+        uint32_t most = share - count++;
         uint32_t n =
             s->tx_part.active ? part_tx(s) : record_tx(s, most, &count);
         if (!n) {
@@ -393,7 +394,7 @@ uint32_t dgram_tx(struct sock *s, uint32_t budget) {
         }
         moved += n;
         if (tx_used(s) &&
-            (count == TURN_DATAGRAMS || now_ns() >= s->link->turn_end_ns)) {
+            (count == share || now_ns() >= s->link->turn_end_ns)) {
             moved = moved < budget ? budget : moved;
             break;
         }

@@ -116,6 +116,8 @@ struct engine *engine_new(const struct engine_config *config) {
     e->epoll_fd = e->stop_fd = e->route_fd = -1;
     node_init(&e->links);
     node_init(&e->busy);
+    node_init(&e->more);
+    node_init(&e->ending);
     node_init(&e->ticking);
     node_init(&e->muted);
     node_init(&e->lingering);
@@ -221,8 +223,13 @@ static void serve_deadlines(struct engine *e) {
     }
 }
 
+static bool has_work(const struct engine *e) {
+    return !node_is_alone(&e->busy) || !node_is_alone(&e->more) ||
+           !node_is_alone(&e->ending);
+}
+
 static int wait_events(struct engine *e, bool sleep) {
-    int ms = sleep && node_is_alone(&e->busy) ? next_deadline(e) : 0;
+    int ms = sleep && !has_work(e) ? next_deadline(e) : 0;
     int n = epoll_wait(e->epoll_fd, e->events, TURN_EVENTS, ms);
     if (n < 0) {
         return errno == EINTR ? 0 : -1;
@@ -239,37 +246,68 @@ static int wait_events(struct engine *e, bool sleep) {
     return 0;
 }
 
-static void serve_link(struct link *l) {
-    node_remove(&l->busy);
-    bool gone = false;
-    if (link_turn(l, &gone) && !gone) {
-        link_wake(l);
+uint32_t engine_share(struct engine *e, uint32_t all) {
+    if (e->rival_ns && now_ns() >= e->rival_ns) {
+        e->rival_ns = 0;
     }
+    return e->rival_ns ? all / RIVAL_PART : all;
 }
 
-// One turn for each link that is busy now; those that become busy meanwhile
-// wait for the next round, behind new events. Of links that end one has its
-// turn: each unmaps a region, whatever its size.
+static void serve_link(struct link *l) {
+    struct engine *e = l->engine;
+    bool gone = false;
+    node_remove(&l->busy);
+    if (!link_turn(l, &gone) || gone) {
+        return;
+    }
+    node_remove(&l->busy);
+    node_append(l->dead     ? &e->ending
+                : l->floods ? &e->more
+                            : &e->busy,
+        &l->busy);
+}
+
+// The first of a list.
+static void serve_next(struct engine *e, struct node *list) {
+    struct link *l = OF(list->next, struct link, busy);
+    if (l->dead) {
+        node_remove(&l->busy);
+        node_append(&e->ending, &l->busy);
+        return;
+    }
+    serve_link(l);
+}
+
+// Those that flood, until a turn's time is over: then there is a look at what
+// has happened to the others. Those that are left are the first next time.
+static void serve_floods(struct engine *e, struct node *floods) {
+    uint64_t end = now_ns() + TURN_NS;
+    do {
+        serve_next(e, floods);
+    } while (!node_is_alone(floods) && now_ns() < end);
+    nodes_move(floods, &e->more);
+    nodes_move(&e->more, floods);
+}
+
+// One turn for each link that something happened to; those that become busy
+// meanwhile wait for the next round, behind new events. Then those that flood.
+// Of links that end one has its turn: each unmaps a region, whatever its size.
 static void serve_links(struct engine *e) {
     struct node turn;
-    struct node ending;
+    struct node floods;
     node_init(&turn);
-    node_init(&ending);
+    node_init(&floods);
     nodes_move(&turn, &e->busy);
+    nodes_move(&floods, &e->more);
+    e->quiet = false;
     while (!node_is_alone(&turn)) {
-        struct link *l = OF(turn.next, struct link, busy);
-        if (l->dead) {
-            node_remove(&l->busy);
-            node_append(&ending, &l->busy);
-        } else {
-            serve_link(l);
-        }
+        serve_next(e, &turn);
     }
-    if (!node_is_alone(&ending)) {
-        struct link *l = OF(ending.next, struct link, busy);
-        node_remove(&l->busy);
-        nodes_move(&e->busy, &ending); // before those that go on
-        serve_link(l);
+    if (!node_is_alone(&floods)) {
+        serve_floods(e, &floods);
+    }
+    if (!node_is_alone(&e->ending)) {
+        serve_link(OF(e->ending.next, struct link, busy));
     }
 }
 

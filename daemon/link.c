@@ -196,7 +196,9 @@ static uint32_t serve_list(struct link *l, struct node *list, uint32_t bytes) {
     while (more && !node_is_alone(&turn)) {
         struct node *n = turn.next;
         node_remove(n);
-        bytes += sock_turn(OF(n, struct sock, run)) + 64u;
+        uint32_t moved = sock_turn(OF(n, struct sock, run));
+        l->engine->quiet |= moved > 0 && moved <= QUIET_BYTES;
+        bytes += moved + 64u;
         more = bytes < TURN_LINK && now_ns() < l->turn_end_ns;
     }
     nodes_move(&turn, list);
@@ -204,11 +206,21 @@ static uint32_t serve_list(struct link *l, struct node *list, uint32_t bytes) {
     return bytes;
 }
 
+// Somebody floods. If somebody else had little to do, and so may wait for it,
+// floods get less for a while.
+static void note_rivals(struct engine *e) {
+    if (e->quiet) {
+        e->rival_ns = now_ns() + RIVAL_NS;
+    }
+}
+
 // A socket that floods must not delay the others of its link: they go first,
 // and near hears of it before the flood goes on.
 static void serve_sockets(struct link *l) {
+    bool waited = !node_is_alone(&l->more);
     uint32_t bytes = serve_list(l, &l->run, 0);
-    if (!node_is_alone(&l->more)) {
+    if (waited || (!node_is_alone(&l->more) && now_ns() < l->turn_end_ns)) {
+        note_rivals(l->engine);
         flush(l);
         serve_list(l, &l->more, bytes);
     }
@@ -285,8 +297,11 @@ bool link_turn(struct link *l, bool *gone) {
     }
     publish_counters(l);
     if (l->dead || more || has_work(l)) {
+        l->floods =
+            more || !node_is_alone(&l->more) || now_ns() >= l->turn_end_ns;
         return true;
     }
+    l->floods = false;
     if (!far_msg_may_sleep(&l->cmd)) {
         return true;
     }

@@ -422,14 +422,14 @@ uint32_t sock_turn(struct sock *s) {
         return 0;
     }
     take_events(s);
-    uint32_t moved =
-        is_stream(s) ? stream_tx(s, TURN_BYTES) : dgram_tx(s, TURN_BYTES);
+    uint32_t share = engine_share(s->link->engine, TURN_BYTES);
+    uint32_t moved = is_stream(s) ? stream_tx(s, share) : dgram_tx(s, share);
     if (moved && s->fd >= 0) {
         sock_publish(s);
     }
-    uint32_t most = is_stream(s) ? TURN_RX_BYTES : TURN_BYTES;
+    uint32_t most = is_stream(s) ? share * TURN_RX_PART : share;
     uint32_t got = is_stream(s) ? stream_rx(s, most) : dgram_rx(s, most);
-    bool again = s->fd >= 0 && (moved >= TURN_BYTES || got >= most);
+    bool again = s->fd >= 0 && (moved >= share || got >= most);
     s->rx_goes_on = again && is_stream(s) && s->rx_ready && !s->rx_full;
     sock_publish(s);
     if (again) {
@@ -439,9 +439,9 @@ uint32_t sock_turn(struct sock *s) {
 }
 
 bool sock_flush(struct sock *s, uint32_t to) {
-    uint32_t moved =
-        is_stream(s) ? stream_tx(s, TURN_BYTES) : dgram_tx(s, TURN_BYTES);
-    return s->fd < 0 || moved < TURN_BYTES || (int32_t)(s->tx_tail - to) >= 0;
+    uint32_t share = engine_share(s->link->engine, TURN_BYTES);
+    uint32_t moved = is_stream(s) ? stream_tx(s, share) : dgram_tx(s, share);
+    return s->fd < 0 || moved < share || (int32_t)(s->tx_tail - to) >= 0;
 }
 
 void sock_try_shutdown(struct sock *s) {

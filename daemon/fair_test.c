@@ -1,0 +1,159 @@
+// Who goes first beside a flood, and how much of it goes in one turn.
+// SPDX-License-Identifier: MIT
+#include "daemon/core.h"
+#include "daemon/rig_test.h"
+
+#define RING   (1u << 20)
+#define TURNS  1000
+#define FLOODS 8u
+
+static struct rig floods[FLOODS], other;
+static int peers[FLOODS + 1u];
+
+static void turn(void) {
+    engine_turn(floods[0].engine, false);
+}
+
+static int32_t ask(struct rig *r, uint8_t op, uint32_t slot, const void *req,
+    size_t len) {
+    struct far_msg m;
+    rig_put(r, op, 1, slot, req, len);
+    for (int i = 0; i < TURNS; i++) {
+        turn();
+        while (rig_get(r, &m, 0)) {
+            if (m.op == FAR_OP_REPLY && m.tag == 1) {
+                return r->result;
+            }
+        }
+    }
+    return NO_REPLY;
+}
+
+// The peer of a stream in that slot; it never reads.
+static int stream(struct rig *r, uint32_t slot) {
+    uint16_t port;
+    int listener = peer_open(SOCK_STREAM, &port);
+    struct far_req_addr to = rig_addr(port);
+    rig_place(r, slot);
+    struct far_req_socket req = {
+        .rings = r->socks[slot].rings,
+        .family = FAR_AF_INET,
+        .type = FAR_SOCK_STREAM,
+    };
+    ask(r, FAR_OP_SOCKET, slot, &req, sizeof req);
+    ask(r, FAR_OP_CONNECT, slot, &to, sizeof to);
+    int fd = accept(listener, NULL, NULL);
+    close(listener);
+    return fd;
+}
+
+// Near writes n bytes, and says so.
+static void put(struct rig *r, uint32_t slot, uint32_t n) {
+    static uint8_t bytes[RING];
+    struct near_sock *s = &r->socks[slot];
+    far_ring_put(s->tx, r->layout.tx_ring, s->tx_head, bytes, n);
+    s->tx_head += n;
+    FAR_WMB();
+    far_store(&s->line->tx_head, s->tx_head);
+    rig_kick(r, slot);
+}
+
+static uint32_t sent(const struct rig *r, uint32_t slot) {
+    return far_load(&r->socks[slot].far->tx_tail) - r->layout.index_base;
+}
+
+// A link floods, and quiet's socket has sent nothing yet.
+static void begin(struct rig *quiet, uint32_t slot) {
+    rig_prepare(&floods[0], (struct rig_options){.ring = RING});
+    if (quiet != &floods[0]) {
+        rig_prepare(quiet, (struct rig_options){.engine = floods[0].engine});
+    }
+    peers[0] = stream(&floods[0], 0);
+    peers[1] = stream(quiet, slot);
+    put(&floods[0], 0, RING);
+    turn();
+}
+
+static void end(void) {
+    engine_free(floods[0].engine);
+    close(peers[0]);
+    close(peers[1]);
+}
+
+// What the flood sends in one turn.
+static uint32_t share(void) {
+    uint32_t before = sent(&floods[0], 0);
+    turn();
+    return sent(&floods[0], 0) - before;
+}
+
+// What is quiet goes first, and from then on a flood's turns are short. 0, or
+// which of it is not so.
+static int goes_first(struct rig *quiet, uint32_t slot) {
+    if (share() != TURN_BYTES) {
+        return 1;
+    }
+    put(quiet, slot, 1);
+    if (share() != TURN_BYTES / RIVAL_PART) {
+        return 2;
+    }
+    if (sent(quiet, slot) != 1) {
+        return 3;
+    }
+    // Nobody else for a while: all of it again.
+    floods[0].engine->rival_ns = 1;
+    return share() == TURN_BYTES ? 0 : 4;
+}
+
+TEST(a_quiet_link_goes_before_a_flood_and_shortens_its_turns) {
+    begin(&other, 0);
+    CHECK_EQ(goes_first(&other, 0), 0);
+    end();
+    rig_free(&other);
+    rig_free(&floods[0]);
+}
+
+TEST(so_does_a_quiet_socket_of_the_same_link) {
+    begin(&floods[0], 1);
+    CHECK_EQ(goes_first(&floods[0], 1), 0);
+    end();
+    rig_free(&floods[0]);
+}
+
+// Their turns are over before all had one: the others have theirs next.
+TEST(links_that_flood_take_turns) {
+    for (uint32_t i = 0; i < FLOODS; i++) {
+        struct rig_options o = {.ring = RING};
+        o.engine = i > 0 ? floods[0].engine : NULL;
+        rig_prepare(&floods[i], o);
+        peers[i] = stream(&floods[i], 0);
+    }
+    for (uint32_t i = 0; i < FLOODS; i++) {
+        put(&floods[i], 0, RING);
+    }
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < FLOODS; i++) {
+        turn();
+    }
+    for (uint32_t i = 0; i < FLOODS; i++) {
+        most = sent(&floods[i], 0) > most ? sent(&floods[i], 0) : most;
+    }
+    CHECK(most > 0);
+    for (uint32_t i = 0; i < FLOODS; i++) {
+        CHECK(most - sent(&floods[i], 0) <= 2 * TURN_BYTES);
+    }
+    engine_free(floods[0].engine);
+    for (uint32_t i = 0; i < FLOODS; i++) {
+        close(peers[i]);
+        rig_free(&floods[i]);
+    }
+}
+
+int main(void) {
+    static const struct test_case cases[] = {
+        CASE(a_quiet_link_goes_before_a_flood_and_shortens_its_turns),
+        CASE(so_does_a_quiet_socket_of_the_same_link),
+        CASE(links_that_flood_take_turns),
+    };
+    return RUN_TESTS(cases);
+}
