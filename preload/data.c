@@ -150,13 +150,14 @@ static ssize_t send_msg(struct psock *s, struct far_posix_msg *p, int flags) {
 
 // m: the program's, which gets the results.
 static ssize_t recv_msg(struct psock *s, struct far_posix_msg *p,
-    struct msghdr *m, int flags) {
+    struct msghdr *m, int flags, bool later) {
     if (!psock_use(s)) {
         return -1;
     }
     call_begin(!s->rcvtimeo);
     int32_t n = far_posix_msg_recv(s->link->near, s->handle, p, m,
-        (uint32_t)(flags & (FLAGS | MSG_CMSG_CLOEXEC)),
+        (uint32_t)(flags & (FLAGS | MSG_CMSG_CLOEXEC)) |
+            (later ? FAR_MSG_LATER : 0),
         wait_of(s, (flags & MSG_DONTWAIT) != 0));
     return got(s, n, p->total);
 }
@@ -169,10 +170,11 @@ ssize_t far_send_msg(struct psock *s, const struct msghdr *msg, int flags,
     return err < 0 ? far_done(err) : send_msg(s, &p, flags);
 }
 
-ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags) {
+ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags,
+    bool later) {
     struct far_posix_msg p;
     int err = far_posix_msg_get(&p, msg);
-    return err < 0 ? far_done(err) : recv_msg(s, &p, msg, flags);
+    return err < 0 ? far_done(err) : recv_msg(s, &p, msg, flags, later);
 }
 
 // The pieces of readv() and writev(), as a message.
@@ -200,7 +202,7 @@ ssize_t far_readv(struct psock *s, const struct iovec *iov, int count) {
     if (!get_pieces(&p, iov, count)) {
         return -1;
     }
-    return p.total ? recv_msg(s, &p, &unused, 0) : 0;
+    return p.total ? recv_msg(s, &p, &unused, 0, false) : 0;
 }
 
 // --- The calls ---
@@ -353,7 +355,7 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags) {
     if (s && !flags_good(flags)) {
         return -1;
     }
-    ssize_t n = s ? far_recv_msg(s, msg, flags) : 0;
+    ssize_t n = s ? far_recv_msg(s, msg, flags, false) : 0;
     return s && !now_carried(fd, n) ? n : recv_other(fd, msg, flags);
 }
 

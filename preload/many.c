@@ -117,8 +117,8 @@ static unsigned recv_all(struct psock *s, struct mmsghdr *all, unsigned count,
     unsigned done = 0;
     while (done < count) { // Linux has a limit for sendmmsg() only
         call_part(done > 0);
-        ssize_t n =
-            far_recv_msg(s, &all[done].msg_hdr, flags & ~MSG_WAITFORONE);
+        ssize_t n = far_recv_msg(s, &all[done].msg_hdr, flags & ~MSG_WAITFORONE,
+            done > 0);
         if (n < 0 || !put_len(&all[done], n)) {
             break;
         }

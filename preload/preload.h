@@ -266,7 +266,9 @@ bool flags_good(int flags);
 // *total: as many bytes as it should send.
 ssize_t far_send_msg(struct psock *s, const struct msghdr *msg, int flags,
     size_t *total);
-ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags);
+// later: not the first of its call, which leaves an error to the next one.
+ssize_t far_recv_msg(struct psock *s, struct msghdr *msg, int flags,
+    bool later);
 ssize_t far_writev(struct psock *s, const struct iovec *iov, int count);
 ssize_t far_readv(struct psock *s, const struct iovec *iov, int count);
 

@@ -190,6 +190,9 @@ struct far_mmsghdr {
 };
 // As sendmmsg(2) and recvmmsg(2): how many messages went or came; an error only
 // if it met the first. FAR_MSG_WAITFORONE: only the first may be waited for.
+// Who makes such a call of several far_recvmsg() gives those after the first
+// FAR_MSG_LATER: an error stays pending, for the next call.
+#define FAR_MSG_LATER 0x80000000u
 int far_sendmmsg(struct far_link *l, int sock, struct far_mmsghdr *v,
     uint32_t count, uint32_t flags, uint64_t deadline_ns);
 int far_recvmmsg(struct far_link *l, int sock, struct far_mmsghdr *v,

@@ -223,7 +223,8 @@ static int32_t try_take(struct far_link *l, uint32_t slot, struct taken *t,
     bool wait) {
     struct fari_sock *s = &l->socks[slot];
     fari_lock(l, &s->rx_lock);
-    int32_t n = fari_take_error(l, slot);
+    bool tell = !(t->flags & FAR_MSG_LATER);
+    int32_t n = tell ? fari_take_error(l, slot) : fari_peek_error(l, slot);
     for (bool again = n == FAR_OK; again;) {
         int result = 0;
         again = false;
@@ -231,7 +232,7 @@ static int32_t try_take(struct far_link *l, uint32_t slot, struct taken *t,
         if (n != FAR_EAGAIN) {
             break;
         }
-        if (fari_over_by_death(l, slot, true, &result)) {
+        if (fari_over_by_death(l, slot, tell, &result)) {
             n = result;
         } else if (wait && fari_has(s, FARI_SHUT_RD)) {
             // Natively a receive that would not wait says EAGAIN all the same.

@@ -189,8 +189,13 @@ int far_sendmmsg(struct far_link *l, int sock, struct far_mmsghdr *v,
     int32_t n = fari_find(l, sock) == FARI_NO_SLOT ? FAR_EBADF : FAR_OK;
     while (n >= 0 && done < count) {
         n = far_sendmsg(l, sock, &v[done].hdr, flags, deadline_ns);
-        if (n >= 0) {
-            v[done++].len = (uint32_t)n;
+        if (n < 0) {
+            break;
+        }
+        const struct far_msghdr *m = &v[done].hdr;
+        v[done++].len = (uint32_t)n;
+        if ((size_t)n < fari_iov_len(m->iov, m->iov_count)) {
+            break; // what follows would come before the rest of this one
         }
     }
     return done ? (int)done : n;
@@ -200,14 +205,13 @@ int far_recvmmsg(struct far_link *l, int sock, struct far_mmsghdr *v,
     uint32_t count, uint32_t flags, uint64_t deadline_ns) {
     uint32_t done = 0;
     uint32_t slot = fari_find(l, sock);
-    int32_t n = slot == FARI_NO_SLOT ? FAR_EBADF : FAR_OK;
+    int32_t n = slot == FARI_NO_SLOT         ? FAR_EBADF
+                : (flags & FAR_MSG_ERRQUEUE) ? FAR_OK
+                                             : fari_take_error(l, slot);
     while (n >= 0 && done < count) {
-        uint32_t later =
-            done && (flags & FAR_MSG_WAITFORONE) ? FAR_MSG_DONTWAIT : 0;
-        if (done && fari_peek_error(l, slot) != FAR_OK) {
-            break; // it is the next call's
-        }
-        n = far_recvmsg(l, sock, &v[done].hdr, flags | later, deadline_ns);
+        n = far_recvmsg(l, sock, &v[done].hdr, flags, deadline_ns);
+        flags |= FAR_MSG_LATER;
+        flags |= flags & FAR_MSG_WAITFORONE ? FAR_MSG_DONTWAIT : 0;
         if (n >= 0) {
             v[done++].len = (uint32_t)n;
         }

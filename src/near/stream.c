@@ -241,6 +241,7 @@ FARI_QUICK bool is_plain(const struct far_link *l, const struct fari_sock *s,
 
 // Under tx_lock: what most calls write, bytes in one piece for which there is
 // room as far as is known. False, and nothing is written: it is not so simple.
+// Of two pieces, around the ring's end, a receiver would see the first alone.
 FARI_QUICK bool put_plain(struct far_link *l, struct fari_sock *s,
     uint32_t slot, const void *from, size_t len) {
     uint32_t size = l->lay.tx_ring;

@@ -7,6 +7,7 @@ struct want {
     size_t len;
     size_t done;
     bool peek;
+    bool tell;     // an error is taken
     bool stop;     // at urgent data, which nothing reads across
     bool empty;    // an open socket without data, at a look just before
     uint32_t hole; // a peek has looked past the urgent byte: 1
@@ -94,7 +95,8 @@ static int32_t try_locked(struct far_link *l, uint32_t slot, int sock,
         // The next look may find more: that must not go unnoticed.
         uint32_t seen = s->rx_head;
         int result = 0;
-        if (fari_stream_over(l, slot, q->hole, q->done == 0, &result)) {
+        if (fari_stream_over(l, slot, q->hole, q->tell && q->done == 0,
+                &result)) {
             n = result;
             break;
         }
@@ -163,6 +165,7 @@ FARI_APART static int32_t recv_locked(struct far_link *l, int sock,
         .iov = flags & FAR_MSG_TRUNC ? NULL : iov,
         .len = fari_iov_len(iov, count),
         .peek = (flags & FAR_MSG_PEEK) != 0,
+        .tell = !(flags & FAR_MSG_LATER),
         .empty = empty,
         .got = got,
     };

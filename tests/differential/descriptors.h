@@ -131,7 +131,7 @@ static void step_sendmmsg(struct step *s) {
     }
 }
 
-// recvmmsg NAME COUNT LENGTH FLAGS
+// recvmmsg NAME COUNT LENGTH FLAGS [wait]
 static void step_recvmmsg(struct step *s) {
     const struct sock *k = sock(s);
     struct sockaddr_storage ss[PIECES] = {0};
@@ -149,7 +149,7 @@ static void step_recvmmsg(struct step *s) {
     }
     native_block(k->handle, true);
     int r = native_result(recvmmsg(k->handle, v, count,
-        (int)number(s, 4) | MSG_DONTWAIT, NULL));
+        (int)number(s, 4) | (waits(s) ? 0 : MSG_DONTWAIT), NULL));
     say_result(s, r);
     for (int i = 0; i < r; i++) {
         struct far_addr from;

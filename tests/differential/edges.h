@@ -272,6 +272,19 @@ static long odd_left(const struct sock *k, long n) {
     return r < 0 ? r : r + (told ? 100 : 0);
 }
 
+// One message of n bytes, then an empty one: how many went. n 0: as much as no
+// connection takes.
+static long odd_part(const struct sock *k, size_t n) {
+    size_t most = (size_t)64 << 20;
+    void *much =
+        mmap(NULL, most, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct iovec iov = {much, n ? n : most};
+    struct mmsghdr v[2] = {{.msg_hdr = {.msg_iov = &iov, .msg_iovlen = 1}}};
+    long r = sendmmsg(k->handle, v, 2, MSG_DONTWAIT | MSG_NOSIGNAL);
+    munmap(much, most);
+    return r;
+}
+
 static long odd_others(const struct sock *k, const char *call, long n) {
     int value = 1;
     socklen_t len = (socklen_t)n;
@@ -287,6 +300,9 @@ static long odd_others(const struct sock *k, const char *call, long n) {
     if (!strcmp(call, "recvmmsg.time")) {
         struct mmsghdr v = {0};
         return recvmmsg(k->handle, &v, 1, MSG_DONTWAIT, &t);
+    }
+    if (!strcmp(call, "sendmmsg.part")) {
+        return odd_part(k, (size_t)n);
     }
     if (!strcmp(call, "recvmmsg.left")) {
         return odd_left(k, n);

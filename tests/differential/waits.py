@@ -4,7 +4,7 @@
 
 import struct
 
-from words import DGRAM, IN, PEEK, RDHUP, STREAM, TRUNC, WAITALL, hexed
+from words import DGRAM, IN, INET, PEEK, RDHUP, STREAM, TRUNC, WAITALL, WAITFORONE, hexed, i32
 
 
 class Waits:
@@ -35,6 +35,8 @@ class Waits:
             ways += [self.woken_datagram] * 3
         if listeners:
             ways += [self.woken_listener] * 2
+        if self.preload and pairs:
+            ways += [self.woken_many]
         if ways:
             self.r.choice(ways)(pairs, takers, listeners)
 
@@ -73,6 +75,35 @@ class Waits:
             first = f"recv {s.name} {length} {flags:#x} wait"
         s.pending += n if how == "send" else 0
         self.add(f"{first} | 3 {ends[how]}")
+
+    def woken_many(self, pairs, _takers, _listeners):
+        """Some messages are there; an error comes while it waits for more."""
+        s = self.r.choice(pairs)
+        t = s.mate
+        if t is s or self.chance(0.5):
+            s, t = self.make(False, INET, DGRAM), self.make(True, INET, DGRAM)
+            for x, y in ((s, t), (t, s)):
+                self.add(f"bind {x.name} 127.0.0.1/{self.port()}")
+            for x, y in ((s, t), (t, s)):
+                self.add(f"connect {x.name} ={y.name} wait")
+        elif s.pending:
+            self.drain(s)
+        self.add(f"send {t.name} {self.r.choice((3, 5, 10))} 0 - wait")
+        if s.kind == DGRAM:
+            self.add(f"close {t.name}")
+            cause = f"send {s.name} 9 0 - wait"
+        else:
+            self.add(f"setopt {t.name} 1 13 {i32(1, 0)}")
+            cause = f"close {t.name}"
+        flags = self.r.choice((0, 0, 0, PEEK, WAITFORONE))
+        # Later than others: it must not come before the first message is taken.
+        self.add(f"recvmmsg {s.name} 3 5 {flags:#x} wait | 20 {cause}")
+        s.state, s.mate, s.shut = "odd", None, True
+        t.state = "closed"
+        for _ in range(2):
+            self.add(self.r.choice((
+                f"getopt {s.name} 1 4 4", f"recv {s.name} 9 0 nowait", f"send {s.name} 9 0 - nowait",
+                f"recvmmsg {s.name} 2 9 0", f"poll 0 {s.name}:{IN | RDHUP:#x}")))  # fmt: skip
 
     def woken_datagram(self, _pairs, takers, _listeners):
         s = self.r.choice(takers)

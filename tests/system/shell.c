@@ -234,6 +234,8 @@ static const struct {
     {"sendto", call_sendto},
     {"sendmsg", call_sendmsg},
     {"recvmsg", call_recvmsg},
+    {"sendmmsg", call_many},
+    {"recvmmsg", call_many},
     {"ioctl", call_ioctl},
     {"ifreq", call_ifreq},
     {"ifconf", call_ifconf},

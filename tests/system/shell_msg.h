@@ -3,6 +3,7 @@
 #ifndef SHELL_MSG_H
 #define SHELL_MSG_H
 
+#include "net_many.h"
 #include "shell.h"
 
 #include <time.h>
@@ -150,6 +151,37 @@ static void call_recvmsg(struct call *c) {
         received_text(text, sizeof text, iov, count, n, &m);
     }
     answer(c, n, text);
+}
+
+// NAME LENGTH,LENGTH... [nowait]: sendmmsg() and recvmmsg(), and what each of
+// them moved; of a message that went in part only that.
+static void call_many(struct call *c) {
+    char *parts[PIECES];
+    size_t wish[MANY];
+    size_t lens[MANY];
+    size_t sum = 0;
+    bool sends = c->words[0][0] == 's';
+    int count = split(c->words[2], parts);
+    count = count < MANY ? count : MANY;
+    for (int i = 0; i < count; i++) {
+        sum += lens[i] = wish[i] = strtoul(parts[i], NULL, 0);
+    }
+    uint8_t *buf = calloc(1, sum + 1u);
+    if (!buf) {
+        abort();
+    }
+    bool native = net == &net_native;
+    int r = (native ? native_many : over_many)(sock(c)->sock, buf, lens, count,
+        sends, !has(c, "nowait"));
+    free(buf);
+    char text[400] = "";
+    for (int i = 0; i < r; i++) {
+        char *at = text + strlen(text);
+        size_t room = (size_t)(text + sizeof text - at);
+        bool part = sends && lens[i] < wish[i];
+        snprintf(at, room, part ? "%spart" : "%s%zu", i ? "," : "", lens[i]);
+    }
+    answer(c, r, text);
 }
 
 #endif

@@ -327,6 +327,30 @@ def no_statistics():
 
 
 @test
+def wrong_later_message():
+    """recvmmsg(): what is wrong with a message behind the first is not kept."""
+    needs_preload()
+    script = """
+    import ctypes, socket
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.bind(("127.0.0.1", 0))
+    for data in (b"one", b"two"):
+        u.sendto(data, u.getsockname())
+    buf = ctypes.create_string_buffer(8)
+    iov = (ctypes.c_uint64 * 2)(ctypes.addressof(buf), 8)
+    # Of struct mmsghdr 64 bytes; the second one's pieces are nowhere.
+    v = (ctypes.c_uint64 * 16)()
+    v[2], v[3], v[8 + 2], v[8 + 3] = ctypes.addressof(iov), 1, 1, 1
+    libc = ctypes.CDLL(None)
+    r = libc.recvmmsg(u.fileno(), v, 2, socket.MSG_DONTWAIT, None)
+    print(r, u.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+    """
+    with Far() as far:
+        check_equal(far.native(PYTHON, "-c", textwrap.dedent(script)).end(), ["1 14"])
+        check_equal(under_run(far, script), ["1 0"])
+
+
+@test
 def edges():
     """EPOLLET: the end once more after a short recv(); no edge when a datagram went."""
     needs_preload()

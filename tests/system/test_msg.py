@@ -2,8 +2,10 @@
 # sendmsg() and recvmsg(): pieces, control data, flags.
 # SPDX-License-Identifier: MIT
 
-from harness import ERR, IN, OUT, Far, asleep, main, until
-from oracle import PORT, accepted, both, connected, wants
+import socket
+
+from harness import ERR, HUP, IN, OUT, Far, asleep, check_equal, main, until
+from oracle import PORT, accepted, both, connected, reset, wants
 
 SOL_SOCKET, IP, UDP, IPV6 = 1, 0, 17, 41
 SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMPING = 29, 35, 37
@@ -13,6 +15,7 @@ IP_RECVORIGDSTADDR = 20
 IPV6_RECVPKTINFO, IPV6_PKTINFO, IPV6_RECVHOPLIMIT, IPV6_HOPLIMIT = 49, 50, 51, 52
 IPV6_RECVTCLASS, IPV6_TCLASS = 66, 67
 UDP_SEGMENT = 103
+FIONREAD = 0x541B
 WAIT = 10000
 
 
@@ -354,6 +357,54 @@ def more_of_streams(w, sh):
         peer.close()
         sh("close c")
         sh("close listener")
+
+
+def unread(sh, name, n):
+    """Waits until so many bytes are there to be read."""
+    until(f"{n} bytes are there", lambda: sh.ask(f"ioctl {name} {FIONREAD}") == f"0 {n}")
+
+
+@both
+def many_to_streams(w, sh):
+    """sendmmsg() and recvmmsg() on a stream: errors that come before and after
+    the first message, and a message that goes in part."""
+    peer = connected(w, sh)
+    wants(sh, "sendmmsg c 3,0,4", "3 3,0,4")
+    assert len(peer.recv(7, socket.MSG_WAITALL)) == 7
+    sh("recvmmsg c 5 nowait")
+    peer.sendall(b"abcdefgh")
+    sh.begin("r", "recvmmsg c 5,5,5")
+    unread(sh, "c", 0)
+    reset(peer)
+    check_equal(sh.result("r"), "2 5,3")
+    wants(sh, "recv c 9", "ECONNRESET")
+    wants(sh, "recvmmsg c 9,9", "2 0,0")
+    peer = connected(w, sh, "d")
+    peer.sendall(b"abc")
+    unread(sh, "d", 3)
+    reset(peer)
+    sh(f"poll d {HUP} {WAIT}")
+    wants(sh, "recvmmsg d 9", "ECONNRESET")
+    wants(sh, "recvmmsg d 9", "1 3")
+    peer = connected(w, sh, "e")
+    wants(sh, "sendmmsg e 64000000,0 nowait", "1 part")
+    peer.close()
+
+
+@both
+def many_datagrams(w, sh):
+    """The same with datagrams."""
+    pair(sh)
+    wants(sh, f"connect s 127.0.0.1 {PORT}", "0")
+    wants(sh, f"connect r 127.0.0.1 {PORT + 1}", "0")
+    wants(sh, "sendmmsg s 3,0,4", "3 3,0,4")
+    wants(sh, "recvmmsg r 9,9", "2 3,0")
+    sh.begin("r", "recvmmsg r 9,9")
+    unread(sh, "r", 0)
+    wants(sh, "close s", "0")
+    wants(sh, "send r x", "1")
+    check_equal(sh.result("r"), "1 4")
+    wants(sh, "send r x", "ECONNREFUSED")
 
 
 if __name__ == "__main__":
