@@ -19,8 +19,11 @@
 #define TURN_MESSAGES 64u
 #define TURN_BYTES    (64u * 1024u) // of one socket, near to peer
 // Peer to near: with fewer system calls for the same bytes than at 64 KiB.
-#define TURN_RX_PART   2u
-#define TURN_RX_BYTES  (TURN_RX_PART * TURN_BYTES)
+#define TURN_RX_PART  2u
+#define TURN_RX_BYTES (TURN_RX_PART * TURN_BYTES)
+// Of one that has had the loop to itself for so many turns: nobody waits.
+#define TURN_RX_ALONE  (512u * 1024u)
+#define TURNS_ALONE    32u
 #define TURN_ACCEPTS   16u            // connections that the policy refuses
 #define TURN_DATAGRAMS 64u            // the same
 #define TURN_CARRIES   4u             // pieces of a shared stream, each way
@@ -95,6 +98,8 @@ struct engine {
     struct watch stop_watch;
     _Atomic bool stop;
     uint64_t turns;
+    const struct sock *runner; // whose turn was the last, never followed
+    uint32_t runs;             // how many before it were, up to TURNS_ALONE
     struct engine_config config;
     struct epoll_event events[TURN_EVENTS];
     int event_next, event_count; // those of this turn not yet served

@@ -248,19 +248,24 @@ TEST(that_slots_are_free_goes_with_the_next_answer) {
 
 // --- What near is told of a flood ---
 
-// Has the peer send one turn's share, and waits until the kernel has all of it.
-static bool send_share(int fd, struct sock *s) {
-    static uint8_t bytes[TURN_RX_BYTES];
+// Has the peer send that much, and waits until the kernel has all of it.
+static bool send_bytes(int fd, struct sock *s, int bytes) {
+    static uint8_t data[2u * TURN_RX_BYTES];
     int n = 0;
-    bool all = send(fd, bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes;
-    for (int i = 0; all && i < PATIENCE_MS && n < (int)sizeof bytes; i++) {
+    bool all = send(fd, data, (size_t)bytes, 0) == (ssize_t)bytes;
+    for (int i = 0; all && i < PATIENCE_MS && n < bytes; i++) {
         ioctl(s->fd, FIONREAD, &n);
-        if (n < (int)sizeof bytes) {
+        if (n < bytes) {
             rig_pause();
         }
     }
     s->events |= EPOLLIN;
-    return n == (int)sizeof bytes;
+    return n == bytes;
+}
+
+// One turn's share.
+static bool send_share(int fd, struct sock *s) {
+    return send_bytes(fd, s, (int)TURN_RX_BYTES);
 }
 
 // A stream of which near waits for the first byte.
@@ -309,6 +314,33 @@ TEST(a_flood_that_ends_with_a_turn_is_told_of_in_the_next) {
         struct far_msg m;
         engine_turn(rig.engine, false);
         CHECK(rig_get(&rig, &m, 0)); // else the next would not be sent
+    }
+    close(fd);
+    engine_free(rig.engine);
+}
+
+// One and a half shares at once, until another socket or a request comes.
+TEST(who_is_alone_receives_more_in_a_turn) {
+    const uint32_t more = TURN_RX_BYTES + TURN_RX_BYTES / 2u;
+    struct far_req_ifname req = {.index = 1};
+    int fd;
+    struct sock *s = flooded(&fd);
+    CHECK_EQ(open_slot(1, FAR_SOCK_STREAM), FAR_OK);
+    turn(); // it has an event, too
+    for (int round = 0; round < 4; round++) {
+        for (uint32_t i = 0; i <= TURNS_ALONE; i++) {
+            take_all(s);
+            sock_turn(s);
+        }
+        if (round == 1) {
+            sock_turn(rig.link->slots[1].sock);
+        } else if (round == 2) {
+            CHECK_EQ(ask(FAR_OP_IFNAME, 0, &req, sizeof req), FAR_OK);
+        }
+        CHECK(send_bytes(fd, s, (int)more));
+        take_all(s);
+        bool alone = round % 3 == 0;
+        CHECK_EQ(sock_turn(s), alone ? more : TURN_RX_BYTES);
     }
     close(fd);
     engine_free(rig.engine);
@@ -376,6 +408,7 @@ int main(void) {
         CASE(that_slots_are_free_goes_with_the_next_answer),
         CASE(a_flood_is_told_of_at_three_quarters_of_a_ring),
         CASE(a_flood_that_ends_with_a_turn_is_told_of_in_the_next),
+        CASE(who_is_alone_receives_more_in_a_turn),
         CASE(a_storm_of_links_comes_and_goes_one_in_a_turn),
     };
     return RUN_TESTS(cases);
