@@ -100,11 +100,6 @@ NOTES = (
         "Nobody should wake: whoever did was woken by something outside of the measurement.",
     ),
     (
-        r": near library: code that a UDP",
-        "Datagrams need records, addresses, control data and the verdicts that give each "
-        "send its own errno, beside what streams have.",
-    ),
-    (
         r": near library: code of every call",
         "All of BSD sockets. A program with clients and servers of TCP and UDP links two "
         "thirds; the rest is options, ioctl, names, interfaces, control data, sharing, calls "

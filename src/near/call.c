@@ -32,9 +32,9 @@ static void drop_failed(struct far_link *l, const struct fari_ask *ask) {
     if (ask->left) {
         return;
     }
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     fari_slot_drop(l, ask->undo);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
 }
 
 int far_socket(struct far_link *l, uint32_t family, uint32_t type,
@@ -94,7 +94,7 @@ static int ask_connect(struct far_link *l, uint32_t slot,
 
 // True if a far side that always answers "not yet" has kept a call too long.
 static bool is_late(struct far_link *l, uint64_t deadline_ns) {
-    return deadline_ns != FAR_FOREVER && l->port->now_ns(l->ctx) >= deadline_ns;
+    return deadline_ns != FAR_FOREVER && fari_now(l) >= deadline_ns;
 }
 
 static int wait_connected(struct far_link *l, uint32_t slot,
@@ -111,9 +111,9 @@ static int wait_connected(struct far_link *l, uint32_t slot,
 }
 
 static void forget_shutdown(struct far_link *l, uint32_t slot) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     fari_unmark(&l->socks[slot], FARI_SHUT_RD | FARI_SHUT_WR);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
 }
 
 // connect() has made the stream as new, though it gave an error perhaps: as
@@ -134,6 +134,7 @@ static int connect_stream(struct far_link *l, uint32_t slot,
     const struct far_addr *addr, uint64_t deadline_ns) {
     const uint32_t old = FAR_ST_CONNECTED | FAR_ST_CONNECTING | FAR_ST_HUP;
     uint64_t timeo_ns = 0;
+    fari_has_streams(l);
     for (;;) {
         bool was_old = (fari_state(l, slot) & old) != 0;
         int err = ask_connect(l, slot, addr, deadline_ns != FAR_NOWAIT);
@@ -243,6 +244,7 @@ int far_accept(struct far_link *l, int sock, struct far_addr *peer,
     }
     uint64_t timeo_ns = 0;
     int got = 0;
+    fari_has_streams(l);
     for (;;) {
         got = accept_one(l, slot, peer);
         if (got != FAR_EAGAIN || deadline_ns == FAR_NOWAIT) {
@@ -283,10 +285,10 @@ int far_shutdown(struct far_link *l, int sock, int how) {
             [FAR_SHUT_WR] = FARI_SHUT_WR,
             [FAR_SHUT_RDWR] = FARI_SHUT_RD | FARI_SHUT_WR,
         };
-        fari_lock(l, &l->lock);
+        fari_lock_link(l);
         fari_mark(&l->socks[ask.slot], marks[how]);
         fari_changed(l, ask.slot);
-        fari_unlock(l, &l->lock);
+        fari_unlock_link(l);
     }
     fari_unpin(l, ask.slot);
     return err;

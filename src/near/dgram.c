@@ -193,14 +193,14 @@ static int put_rest(struct far_link *l, uint32_t slot, struct dgram *d) {
 
 static void set_busy(struct far_link *l, uint32_t slot, bool busy) {
     struct fari_sock *s = &l->socks[slot];
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     if (busy) {
         fari_mark(s, FARI_TX_BUSY);
     } else {
         fari_unmark(s, FARI_TX_BUSY);
         fari_changed(l, slot);
     }
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
 }
 
 struct put_result {
@@ -256,13 +256,13 @@ static void set_gathers(struct far_link *l, uint32_t slot, bool gathers) {
     if (fari_has(s, FARI_GATHERS) == gathers) {
         return;
     }
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     if (gathers) {
         fari_mark(s, FARI_GATHERS);
     } else {
         fari_unmark(s, FARI_GATHERS);
     }
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
 }
 
 static int flush(struct far_link *l, uint32_t slot, const struct dgram *d,

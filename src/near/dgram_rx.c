@@ -82,10 +82,10 @@ static void take_rest(struct far_link *l, uint32_t slot, struct taken *t) {
         }
     }
     fari_wait_end(l, w);
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     fari_unmark(s, FARI_RX_BUSY);
     fari_changed(l, slot);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
 }
 
 // Under rx_lock: a large datagram's beginning, if that is all that is asked
@@ -117,9 +117,9 @@ static int32_t take_large(struct far_link *l, uint32_t slot, struct taken *t,
     if (t->flags & FAR_MSG_PEEK) {
         return peek_large(l, slot, t, h, skip);
     }
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     fari_mark(s, FARI_RX_BUSY);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     t->left = FAR_ALIGN8(h->len);
     t->len = h->len;
     t->got = 0;
@@ -263,9 +263,9 @@ static bool must_ask(struct far_link *l, uint32_t slot) {
         return false;
     }
     // Being shared just now, or a large one is being taken: not our turn.
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     bool busy = fari_has(s, FARI_RX_BUSY);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     return !busy;
 }
 
@@ -326,7 +326,7 @@ static int32_t wait_take(struct far_link *l, uint32_t slot, struct taken *t,
         if (n != FAR_EAGAIN) {
             break;
         }
-        if (again && l->port->now_ns(l->ctx) < deadline_ns) {
+        if (again && fari_now(l) < deadline_ns) {
             continue; // the state may not change any more
         }
         int err = fari_sleep(l, w, deadline_ns, l->socks[slot].rcvtimeo_ms,

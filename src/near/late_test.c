@@ -323,10 +323,9 @@ TEST(what_far_says_of_a_slots_last_socket_counts_for_nothing) {
     far.lines[slot].err = 1u << 16 | 104u;
     put((struct far_msg){.op = FAR_OP_KICKED, .sock = (uint16_t)slot}, NULL, 0);
     CHECK_EQ(far_ready(l, s, FAR_POLLIN | FAR_POLLERR, false) & FAR_POLLERR, 0);
-    CHECK_EQ(far_recvfrom(l, s, buf, 4, 0, NULL, NULL, FAR_NOWAIT),
-        FAR_ENOTCONN);
+    CHECK_EQ(far_recv(l, s, buf, 4, 0, FAR_NOWAIT), FAR_ENOTCONN);
     far.lines[slot] = now;
-    CHECK_EQ(far_recvfrom(l, s, buf, 4, 0, NULL, NULL, FAR_NOWAIT), FAR_EAGAIN);
+    CHECK_EQ(far_recv(l, s, buf, 4, 0, FAR_NOWAIT), FAR_EAGAIN);
     end(l);
 }
 

@@ -26,8 +26,20 @@ void fari_unlock(struct far_link *l, _Atomic uint32_t *word) {
     fari_unlock_within(l, word);
 }
 
+void fari_lock_link(struct far_link *l) {
+    fari_lock(l, &l->lock);
+}
+
+void fari_unlock_link(struct far_link *l) {
+    fari_unlock(l, &l->lock);
+}
+
+uint64_t fari_now(struct far_link *l) {
+    return l->port->now_ns(l->ctx);
+}
+
 uint64_t fari_deadline(struct far_link *l, uint32_t ms) {
-    return l->port->now_ns(l->ctx) + (uint64_t)ms * 1000000u;
+    return fari_now(l) + (uint64_t)ms * 1000000u;
 }
 
 static void publish_counters(struct far_link *l) {
@@ -155,11 +167,11 @@ struct far_link *far_link_init_joined(void *mem, const struct far_join *j,
 }
 
 void far_link_down(struct far_link *l) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     if (!fari_is_down(l)) {
         fari_break(l);
     }
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
 }
 
 bool far_link_is_up(const struct far_link *l) {
@@ -167,13 +179,13 @@ bool far_link_is_up(const struct far_link *l) {
 }
 
 uint32_t far_link_sockets(struct far_link *l) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     uint32_t n = 0;
     for (uint32_t i = 0; fari_is_down(l) && i < l->lay.sockets; i++) {
         n += fari_use(&l->socks[i]) == FARI_OPEN;
     }
     n = fari_is_down(l) ? n : l->open_count;
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     return n;
 }
 

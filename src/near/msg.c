@@ -28,6 +28,65 @@ static int32_t recv_dgram(struct far_link *l, int sock, uint32_t slot,
     return n;
 }
 
+// --- Streams of a link none of whose was ever connected ---
+
+static int32_t never_sent(struct far_link *l, int sock) {
+    uint32_t slot = far_slot(sock);
+    struct fari_sock *s = &l->socks[slot];
+    int err = fari_lock_ring(l, slot, sock, &s->tx_lock);
+    err = err == FAR_OK ? fari_may_send(l, slot, true) : err;
+    fari_unlock(l, &s->tx_lock);
+    return err != FAR_OK ? err : FAR_EPIPE;
+}
+
+static int32_t never_urgent(struct far_link *l, int sock) {
+    uint32_t slot = far_slot(sock);
+    if (fari_pin(l, sock) != slot) {
+        return FAR_EBADF;
+    }
+    int err = fari_urg_none(l, slot);
+    err = err == FAR_EAGAIN ? fari_urg_ask(l, slot) : err;
+    fari_unpin(l, slot);
+    return err;
+}
+
+static int32_t never_received(struct far_link *l, int sock, uint32_t flags) {
+    uint32_t slot = far_slot(sock);
+    struct fari_sock *s = &l->socks[slot];
+    if (flags & FAR_MSG_OOB) {
+        return never_urgent(l, sock);
+    }
+    int err = fari_lock_ring(l, slot, sock, &s->rx_lock);
+    if (err == FAR_OK && !fari_stream_over(l, slot, 0, true, &err)) {
+        err = FAR_ENOTCONN;
+    }
+    fari_unlock(l, &s->rx_lock);
+    return err;
+}
+
+static const struct fari_streams *streams_of(const struct far_link *l) {
+    return atomic_load_explicit(&l->streams, memory_order_relaxed);
+}
+
+static int32_t send_pieces(struct far_link *l, int sock,
+    const struct far_iov *iov, size_t count, uint32_t flags,
+    uint64_t deadline_ns) {
+    const struct fari_streams *streams = streams_of(l);
+    return streams ? streams->send(l, sock, iov, count, flags, deadline_ns)
+                   : never_sent(l, sock);
+}
+
+FARI_QUICK int32_t recv_pieces(struct far_link *l, int sock,
+    const struct far_iov *iov, size_t count, uint32_t flags,
+    struct fari_got *got, uint64_t deadline_ns) {
+    const struct fari_streams *streams = streams_of(l);
+    if (streams) {
+        return streams->recv(l, sock, iov, count, flags, got, deadline_ns);
+    }
+    *got = (struct fari_got){0};
+    return never_received(l, sock, flags);
+}
+
 static int32_t recv_stream(struct far_link *l, int sock, uint32_t slot,
     struct far_msghdr *m, uint32_t flags, uint32_t *out, uint64_t deadline_ns) {
     struct fari_got got;
@@ -36,8 +95,8 @@ static int32_t recv_stream(struct far_link *l, int sock, uint32_t slot,
         return recv_dgram(l, sock, slot, m, flags, deadline_ns);
     }
     m->ctl_len = 0;
-    int32_t n = fari_stream_recv(l, sock, m->iov, m->iov_count, flags, &got,
-        deadline_ns);
+    int32_t n =
+        recv_pieces(l, sock, m->iov, m->iov_count, flags, &got, deadline_ns);
     m->flags = got.flags;
     if (n > 0 && room > 0 && FARI_GET(l->socks[slot].stamped) &&
         fari_pin(l, sock) == slot) {
@@ -87,7 +146,10 @@ int32_t far_sendto(struct far_link *l, int sock, const void *buf, size_t len,
     uint32_t flags, const struct far_addr *addr, uint64_t deadline_ns) {
     if (fari_is_stream(l, sock)) {
         // One peer: as natively, an address is not looked at.
-        return fari_stream_send_bytes(l, sock, buf, len, flags, deadline_ns);
+        const struct fari_streams *streams = streams_of(l);
+        return streams
+                   ? streams->send_bytes(l, sock, buf, len, flags, deadline_ns)
+                   : never_sent(l, sock);
     }
     struct far_iov iov = {.base = (void *)(uintptr_t)buf, .len = len};
     return sendto_dgram(l, sock, &iov, flags, addr, deadline_ns);
@@ -109,7 +171,7 @@ int32_t far_recvfrom(struct far_link *l, int sock, void *buf, size_t len,
             deadline_ns);
     }
     struct fari_got got;
-    int32_t n = fari_stream_recv(l, sock, &iov, 1, flags, &got, deadline_ns);
+    int32_t n = recv_pieces(l, sock, &iov, 1, flags, &got, deadline_ns);
     if (out_flags) {
         *out_flags = got.flags;
     }
@@ -149,7 +211,7 @@ int32_t far_sendmsg(struct far_link *l, int sock, const struct far_msghdr *m,
     int err = check_ctl(m, is_stream(l, slot));
     if (err != FAR_OK && is_stream(l, slot)) {
         // What is wrong with the connection comes before it.
-        int32_t n = fari_stream_send(l, sock, m->iov, 0,
+        int32_t n = send_pieces(l, sock, m->iov, 0,
             flags & ~(uint32_t)FAR_MSG_OOB, deadline_ns);
         return n < 0 ? n : err;
     }
@@ -157,8 +219,7 @@ int32_t far_sendmsg(struct far_link *l, int sock, const struct far_msghdr *m,
         return err;
     }
     if (is_stream(l, slot)) {
-        return fari_stream_send(l, sock, m->iov, m->iov_count, flags,
-            deadline_ns);
+        return send_pieces(l, sock, m->iov, m->iov_count, flags, deadline_ns);
     }
     return send_dgram(l, sock, slot, m, flags, deadline_ns);
 }

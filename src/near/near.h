@@ -194,6 +194,18 @@ struct fari_verdict {
     struct far_addr addr;
 };
 
+// What moves the bytes of streams. It comes with the calls that connect one: a
+// program without them needs none of it.
+struct fari_streams {
+    int32_t (*send_bytes)(struct far_link *l, int sock, const void *buf,
+        size_t len, uint32_t flags, uint64_t deadline_ns);
+    int32_t (*send)(struct far_link *l, int sock, const struct far_iov *iov,
+        size_t count, uint32_t flags, uint64_t deadline_ns);
+    int32_t (*recv)(struct far_link *l, int sock, const struct far_iov *iov,
+        size_t count, uint32_t flags, struct fari_got *got,
+        uint64_t deadline_ns);
+};
+
 // What most calls look at comes first: small processors reach it in fewer bytes
 // of code.
 struct far_link {
@@ -204,6 +216,8 @@ struct far_link {
     struct fari_tag *tags; // [lay.tags + 1], 0 unused
     _Atomic uint32_t lock;
     _Atomic uint32_t down;
+    // NULL: none was ever connected.
+    const struct fari_streams *_Atomic streams;
     struct far_layout lay;
     _Atomic uint32_t interrupts;
     uint32_t interrupts_seen;
@@ -242,6 +256,8 @@ static inline void fari_unhold(const struct far_link *l) {
 }
 void fari_lock(struct far_link *l, _Atomic uint32_t *word);
 void fari_unlock(struct far_link *l, _Atomic uint32_t *word);
+void fari_lock_link(struct far_link *l);
+void fari_unlock_link(struct far_link *l);
 // The same without a call, for the short ways of calls that move bytes: where
 // code need not be small.
 #ifdef __OPTIMIZE_SIZE__
@@ -298,6 +314,7 @@ static inline struct far_far_line *fari_far_line(const struct far_link *l,
 FARI_WITHIN bool fari_is_down(const struct far_link *l) {
     return atomic_load_explicit(&l->down, memory_order_relaxed) != 0;
 }
+uint64_t fari_now(struct far_link *l);
 // The time at which a wait of ms milliseconds, begun now, is over.
 uint64_t fari_deadline(struct far_link *l, uint32_t ms);
 void fari_bell(struct far_link *l);
@@ -490,6 +507,10 @@ static inline void fari_tell_moved(const struct far_link *l, size_t done) {
         l->port->moved(l->ctx);
     }
 }
+// Under tx_lock: whether a stream can be written to now. FAR_OK, FAR_EAGAIN (it
+// connects), or the error that send gives. It is taken only if tell: a call
+// that has sent a part leaves it for the next.
+int fari_may_send(struct far_link *l, uint32_t slot, bool tell);
 // True at the end of what can be read: *result is what recv says then. An error
 // is taken only if tell: a call that has bytes to return leaves it for the
 // next. hole: 1 if the byte at rx_tail is urgent, and only looked past.
@@ -588,6 +609,10 @@ static inline void fari_urg_pass(struct fari_sock *s) {
         FARI_SET(s->urg_state, FARI_URG_NONE);
     }
 }
+// recv(MSG_OOB) where there is no urgent byte: the error that it gives, or
+// FAR_EAGAIN if far knows; and that, pinned and without rx_lock.
+int fari_urg_none(struct far_link *l, uint32_t slot);
+int fari_urg_ask(struct far_link *l, uint32_t slot);
 // recv(MSG_OOB).
 int32_t fari_urg_recv(struct far_link *l, uint32_t slot, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags, uint32_t *out);
@@ -596,10 +621,6 @@ int fari_urg_at_mark(struct far_link *l, uint32_t slot, int32_t *at);
 uint32_t fari_urg_unread(struct far_link *l, uint32_t slot, uint32_t n);
 
 // --- stream.c, stream_rx.c, dgram.c, dgram_rx.c ---
-// Under tx_lock: whether a stream can be written to now. FAR_OK, FAR_EAGAIN (it
-// connects), or the error that send gives. It is taken only if tell: a call
-// that has sent a part leaves it for the next.
-int fari_may_send(struct far_link *l, uint32_t slot, bool tell);
 // Streams check the handle and pin by themselves; its slot is one of the
 // link's.
 int32_t fari_stream_send(struct far_link *l, int sock,
@@ -610,6 +631,8 @@ int32_t fari_stream_send_bytes(struct far_link *l, int sock, const void *buf,
 int32_t fari_stream_recv(struct far_link *l, int sock,
     const struct far_iov *iov, size_t count, uint32_t flags,
     struct fari_got *got, uint64_t deadline_ns);
+// Before a stream of this link may become connected.
+void fari_has_streams(struct far_link *l);
 // Datagrams: the caller has pinned.
 int32_t fari_dgram_send(struct far_link *l, uint32_t slot,
     const struct far_msghdr *m, uint32_t flags, uint64_t deadline_ns);

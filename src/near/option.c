@@ -63,18 +63,18 @@ static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
         int32_t v[2];
         memcpy(v, val, sizeof v);
         bool waits = v[0] && v[1] > 0 && fari_type(s) == FAR_SOCK_STREAM;
-        fari_lock(l, &l->lock);
+        fari_lock_link(l);
         fari_unmark(s, FARI_LINGER);
         fari_mark(s, waits ? FARI_LINGER : 0);
-        fari_unlock(l, &l->lock);
+        fari_unlock_link(l);
     }
     if (level == FAR_SOL_SOCKET && opt == FAR_SO_OOBINLINE && len >= 4) {
         int32_t v = 0;
         memcpy(&v, val, sizeof v);
-        fari_lock(l, &l->lock);
+        fari_lock_link(l);
         fari_unmark(s, FARI_INLINE);
         fari_mark(s, v ? FARI_INLINE : 0);
-        fari_unlock(l, &l->lock);
+        fari_unlock_link(l);
     }
     if (is_hdrincl(level, opt)) {
         int32_t v = 0;

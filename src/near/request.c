@@ -33,7 +33,7 @@ static uint32_t take_tag(struct far_link *l, const struct fari_ask *ask) {
         l->tags[t].state = FARI_TAG_ASKED;
         l->tags[t].op = ask->op;
         l->tags[t].slot = ask->undo;
-        l->tags[t].asked = l->port->now_ns(l->ctx);
+        l->tags[t].asked = fari_now(l);
         l->lookups += is_lookup(ask->op);
     }
     return t;
@@ -51,9 +51,9 @@ static int wait_for_tag(struct far_link *l, const struct fari_ask *ask,
     uint32_t w = fari_wait_begin(l, FARI_WAIT_FREE, 0);
     int err = FAR_OK;
     do {
-        fari_lock(l, &l->lock);
+        fari_lock_link(l);
         *t = fari_is_down(l) ? 0 : take_tag(l, ask);
-        fari_unlock(l, &l->lock);
+        fari_unlock_link(l);
         if (*t == 0) {
             err = fari_wait_step(l, w, deadline_ns);
         }
@@ -64,10 +64,10 @@ static int wait_for_tag(struct far_link *l, const struct fari_ask *ask,
 
 static int get_tag(struct far_link *l, const struct fari_ask *ask,
     uint64_t deadline_ns, uint32_t *t) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     bool down = fari_is_down(l);
     *t = down ? 0 : take_tag(l, ask);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     if (down) {
         return FAR_ELINKDOWN;
     }
@@ -78,12 +78,12 @@ static int get_tag(struct far_link *l, const struct fari_ask *ask,
 // all the same, far broke the rules.
 static int put(struct far_link *l, const struct far_msg *m, const void *a,
     uint32_t a_len, const void *b, uint32_t b_len) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     uint32_t before = l->cmd.head;
     int err = far_msg_put(&l->cmd, *m, a, a_len, b, b_len);
     bool ring = err == FAR_OK && far_msg_publish(&l->cmd);
     fari_age_kicks(l, before);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     if (ring) {
         fari_bell(l);
     }
@@ -95,22 +95,22 @@ static int put(struct far_link *l, const struct far_msg *m, const void *a,
 }
 
 static bool is_done(struct far_link *l, uint32_t t) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     bool done = l->tags[t].state == FARI_TAG_DONE;
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     return done;
 }
 
 // The caller goes; the answer, when it comes, is undone.
 static void leave(struct far_link *l, uint32_t t) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     if (l->tags[t].state == FARI_TAG_DONE) {
         l->tags[t].state = FARI_TAG_LEFT;
         fari_answer(l, &(struct far_msg){.tag = (uint16_t)t}, NULL);
     } else {
         l->tags[t].state = FARI_TAG_LEFT;
     }
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
 }
 
 // FAR_OK: answered, the tag is DONE and ours. Else the tag is no longer ours.
@@ -134,7 +134,7 @@ static int wait_answer(struct far_link *l, struct fari_ask *ask, uint32_t t,
             put(l, &m, NULL, 0, NULL, 0);
         } else if (err != FAR_EINTR) {
             break;
-        } else if (l->port->now_ns(l->ctx) >= until) {
+        } else if (fari_now(l) >= until) {
             break;
         } else {
             fari_pause(l);
@@ -166,9 +166,9 @@ static int exchange(struct far_link *l, struct fari_ask *ask, uint32_t t,
     const struct far_msg *m, uint64_t deadline_ns) {
     int err = put(l, m, ask->req, ask->req_len, ask->more, ask->more_len);
     if (err != FAR_OK) {
-        fari_lock(l, &l->lock);
+        fari_lock_link(l);
         release_tag(l, t);
-        fari_unlock(l, &l->lock);
+        fari_unlock_link(l);
         return err;
     }
     return wait_answer(l, ask, t, deadline_ns);
@@ -186,9 +186,9 @@ static int fetch_rest(struct far_link *l, struct fari_ask *ask, uint32_t t) {
             .undo = FARI_NO_SLOT,
         };
         struct far_msg m = {.op = FAR_OP_FETCH, .tag = (uint16_t)t};
-        fari_lock(l, &l->lock);
+        fari_lock_link(l);
         l->tags[t].state = FARI_TAG_ASKED;
-        fari_unlock(l, &l->lock);
+        fari_unlock_link(l);
         err = exchange(l, &part, t, &m, FAR_FOREVER);
         if (err == FAR_OK) {
             uint32_t before = ask->got;
@@ -212,9 +212,9 @@ static int finish(struct far_link *l, struct fari_ask *ask, uint32_t t) {
     if (err != FAR_OK) {
         return err;
     }
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     release_tag(l, t);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     ask->answered = !fari_is_down(l);
     return result;
 }

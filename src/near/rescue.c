@@ -54,7 +54,7 @@ bool far_link_beat(struct far_link *l) {
     FAR_CLEAN(FAR_AT_BEAT, mine, sizeof *mine);
     FAR_INV(FAR_AT_BEAT_LOOK, far, sizeof *far);
     uint32_t beat = far_load(&far->beat);
-    uint64_t now = l->port->now_ns(l->ctx);
+    uint64_t now = fari_now(l);
     if (beat != l->beat || l->beat_ns == 0) {
         l->beat = beat;
         l->beat_ns = now;

@@ -11,12 +11,12 @@ static void set_use(struct far_link *l, uint32_t slot, uint8_t from,
     if (to == FARI_MOVING) {
         fari_publish_rx(l, slot, true);
     }
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     if (fari_use(s) == from) {
         fari_set_use(s, to);
     }
     fari_wake(l, FARI_WAIT_SOCK, slot);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     fari_unlock(l, &s->rx_lock);
     fari_unlock(l, &s->tx_lock);
 }
@@ -63,10 +63,10 @@ static void hold_rx(struct far_link *l, uint32_t slot) {
     while (busy) {
         fari_lock(l, &s->rx_lock);
         fari_publish_rx(l, slot, true);
-        fari_lock(l, &l->lock);
+        fari_lock_link(l);
         busy = fari_has(s, FARI_RX_BUSY) && !fari_is_down(l);
         fari_mark(s, FARI_RX_BUSY);
-        fari_unlock(l, &l->lock);
+        fari_unlock_link(l);
         fari_unlock(l, &s->rx_lock);
         if (busy) {
             fari_wait_far(l, w, until);
@@ -83,10 +83,10 @@ static void let_rx(struct far_link *l, uint32_t slot, bool moved) {
         fari_set(&s->rx_tail, s->rx_head);
         fari_publish_rx(l, slot, true);
     }
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     fari_unmark(s, FARI_RX_BUSY);
     fari_changed(l, slot);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     fari_unlock(l, &s->rx_lock);
 }
 
@@ -140,12 +140,13 @@ int far_adopt(struct far_link *l, uint32_t family, uint32_t type,
     int err = fari_request(l, &ask, FAR_FOREVER);
     if (err < 0) {
         if (!ask.left) {
-            fari_lock(l, &l->lock);
+            fari_lock_link(l);
             fari_slot_drop(l, slot);
-            fari_unlock(l, &l->lock);
+            fari_unlock_link(l);
         }
         return err;
     }
+    fari_has_streams(l);
     fari_slot_open(l, slot, family, type, proto);
     return fari_handle(l, slot);
 }

@@ -35,12 +35,12 @@ static bool is_closing(const struct fari_sock *s) {
 }
 
 uint32_t fari_pin(struct far_link *l, int handle) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     uint32_t slot = fari_find(l, handle);
     if (slot != FARI_NO_SLOT) {
         l->socks[slot].users++;
     }
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     return slot;
 }
 
@@ -73,10 +73,10 @@ static bool say_closed(struct far_link *l, uint32_t slot) {
 
 void fari_unpin(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     s->users--;
     bool ring = s->users == 0 && is_closing(s) && say_closed(l, slot);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     if (ring) {
         fari_bell(l);
     }
@@ -146,7 +146,7 @@ static void place_rings(const struct far_link *l, uint32_t slot,
 }
 
 static uint32_t take_slot(struct far_link *l, bool *closing) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     uint32_t slot = l->free_slot;
     if (slot != FARI_NO_SLOT) {
         l->free_slot = l->socks[slot].next_free;
@@ -157,7 +157,7 @@ static uint32_t take_slot(struct far_link *l, bool *closing) {
     for (uint32_t i = 0; slot == FARI_NO_SLOT && i < l->lay.sockets; i++) {
         *closing = *closing || is_closing(&l->socks[i]);
     }
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     return slot;
 }
 
@@ -233,9 +233,9 @@ bool fari_kick_locked(struct far_link *l, uint32_t slot) {
 }
 
 void fari_kick(struct far_link *l, uint32_t slot) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     bool ring = fari_kick_locked(l, slot);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     if (ring) {
         fari_bell(l);
     }
@@ -252,7 +252,7 @@ static uint32_t begin_close(struct far_link *l, int handle, uint8_t *flags) {
     bool ring = false;
     fari_lock(l, &s->tx_lock);
     fari_lock(l, &s->rx_lock);
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     if (fari_find(l, handle) == FARI_NO_SLOT) {
         slot = FARI_NO_SLOT;
     } else {
@@ -262,7 +262,7 @@ static uint32_t begin_close(struct far_link *l, int handle, uint8_t *flags) {
         // Who polls it now is told.
         fari_wake(l, FARI_WAIT_SOCK, slot);
     }
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     fari_unlock(l, &s->rx_lock);
     fari_unlock(l, &s->tx_lock);
     if (ring) {
@@ -276,11 +276,11 @@ static void linger(struct far_link *l, uint32_t slot, uint32_t gen,
     uint64_t deadline_ns) {
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     for (;;) {
-        fari_lock(l, &l->lock);
+        fari_lock_link(l);
         bool gone = FARI_GET(l->socks[slot].gen) != gen ||
                     fari_use(&l->socks[slot]) != FARI_CLOSING ||
                     l->socks[slot].users != 0;
-        fari_unlock(l, &l->lock);
+        fari_unlock_link(l);
         if (gone || fari_wait_step(l, w, deadline_ns) != FAR_OK) {
             break;
         }

@@ -22,11 +22,11 @@ int fari_peek_error(const struct far_link *l, uint32_t slot) {
 // One call gets it, however many look.
 FARI_APART static int take_error(struct far_link *l, uint32_t slot) {
     struct fari_sock *s = &l->socks[slot];
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     uint32_t err = error_word(l, slot);
     bool mine = err >> 16 != s->err_seen;
     fari_set(&s->err_seen, err >> 16);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     return mine ? -(int)(err & 0xffffu) : FAR_OK;
 }
 
@@ -159,11 +159,51 @@ bool fari_over_by_death(struct far_link *l, uint32_t slot, bool tell,
     if (!fari_is_down(l)) {
         return false;
     }
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     *result = fari_has(s, FARI_DOWN_TOLD) ? 0 : FAR_ECONNRESET;
     fari_mark(s, tell ? FARI_DOWN_TOLD : 0);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     return true;
+}
+
+// What the state alone says.
+static int by_state(const struct fari_sock *s, uint32_t state) {
+    if (fari_has(s, FARI_SHUT_WR)) {
+        return FAR_EPIPE;
+    }
+    if (state & FAR_ST_CLOSED) {
+        return FAR_ENOTCONN; // it changed its link
+    }
+    if (state & FAR_ST_CONNECTING) {
+        return FAR_EAGAIN;
+    }
+    if ((state & FAR_ST_HUP) || !(state & FAR_ST_CONNECTED)) {
+        return FAR_EPIPE;
+    }
+    return FAR_OK;
+}
+
+// Far is down, or has told an error.
+FARI_APART static int by_error(struct far_link *l, uint32_t slot, bool tell,
+    uint32_t state) {
+    int err = FAR_OK;
+    if (fari_over_by_death(l, slot, tell, &err)) {
+        return err != FAR_OK ? err : FAR_EPIPE;
+    }
+    err = tell ? fari_take_error(l, slot) : fari_peek_error(l, slot);
+    return err != FAR_OK ? err : by_state(&l->socks[slot], state);
+}
+
+int fari_may_send(struct far_link *l, uint32_t slot, bool tell) {
+    const struct fari_sock *s = &l->socks[slot];
+    const struct far_far_line *line = fari_far_says(l, slot);
+    uint32_t state = line ? far_load(&line->state) : 0;
+    // The error after the state.
+    if (fari_is_down(l) ||
+        (line && far_load(&line->err) >> 16 != fari_get(&s->err_seen))) {
+        return by_error(l, slot, tell, state);
+    }
+    return by_state(s, state);
 }
 
 bool fari_stream_over(struct far_link *l, uint32_t slot, uint32_t hole,

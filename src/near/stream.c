@@ -6,46 +6,6 @@
 // near copies the next.
 #define FARI_PART 16384u
 
-// What the state alone says.
-static int by_state(const struct fari_sock *s, uint32_t state) {
-    if (fari_has(s, FARI_SHUT_WR)) {
-        return FAR_EPIPE;
-    }
-    if (state & FAR_ST_CLOSED) {
-        return FAR_ENOTCONN; // it changed its link
-    }
-    if (state & FAR_ST_CONNECTING) {
-        return FAR_EAGAIN;
-    }
-    if ((state & FAR_ST_HUP) || !(state & FAR_ST_CONNECTED)) {
-        return FAR_EPIPE;
-    }
-    return FAR_OK;
-}
-
-// Far is down, or has told an error.
-FARI_APART static int by_error(struct far_link *l, uint32_t slot, bool tell,
-    uint32_t state) {
-    int err = FAR_OK;
-    if (fari_over_by_death(l, slot, tell, &err)) {
-        return err != FAR_OK ? err : FAR_EPIPE;
-    }
-    err = tell ? fari_take_error(l, slot) : fari_peek_error(l, slot);
-    return err != FAR_OK ? err : by_state(&l->socks[slot], state);
-}
-
-int fari_may_send(struct far_link *l, uint32_t slot, bool tell) {
-    const struct fari_sock *s = &l->socks[slot];
-    const struct far_far_line *line = fari_far_says(l, slot);
-    uint32_t state = line ? far_load(&line->state) : 0;
-    // The error after the state.
-    if (fari_is_down(l) ||
-        (line && far_load(&line->err) >> 16 != fari_get(&s->err_seen))) {
-        return by_error(l, slot, tell, state);
-    }
-    return by_state(s, state);
-}
-
 // What a call still has to send.
 struct rest {
     const struct far_iov *iov;
@@ -292,6 +252,15 @@ int32_t fari_stream_send(struct far_link *l, int sock,
     }
     fari_lock(l, &l->socks[far_slot(sock)].tx_lock);
     return send_locked(l, sock, iov, count, flags, deadline_ns);
+}
+
+void fari_has_streams(struct far_link *l) {
+    static const struct fari_streams streams = {
+        .send_bytes = fari_stream_send_bytes,
+        .send = fari_stream_send,
+        .recv = fari_stream_recv,
+    };
+    atomic_store_explicit(&l->streams, &streams, memory_order_relaxed);
 }
 
 int32_t far_send(struct far_link *l, int sock, const void *buf, size_t len,

@@ -80,35 +80,38 @@ static int32_t try_byte(struct far_link *l, uint32_t slot,
     return n;
 }
 
-static int ask_urgent(struct far_link *l, uint32_t slot) {
+int fari_urg_none(struct far_link *l, uint32_t slot) {
+    if (fari_state(l, slot) & FAR_ST_LISTENING) {
+        return FAR_ENOTCONN;
+    }
+    return fari_has(&l->socks[slot], FARI_INLINE) ? FAR_EINVAL : FAR_EAGAIN;
+}
+
+int fari_urg_ask(struct far_link *l, uint32_t slot) {
     struct fari_ask ask = {
         .op = FAR_OP_URGENT,
         .slot = slot,
         .counts = true,
         .undo = FARI_NO_SLOT,
     };
-    return fari_request(l, &ask, FAR_FOREVER);
+    int r = fari_request(l, &ask, FAR_FOREVER);
+    return r > 0 || r == FAR_ENETDOWN ? FAR_EINVAL : r;
 }
 
 static int32_t recv_pinned(struct far_link *l, uint32_t slot,
     const struct far_iov *iov, size_t count, uint32_t flags, uint32_t *out) {
-    if (fari_state(l, slot) & FAR_ST_LISTENING) {
-        return FAR_ENOTCONN;
-    }
-    if (fari_has(&l->socks[slot], FARI_INLINE)) {
-        return FAR_EINVAL;
+    int err = fari_urg_none(l, slot);
+    if (err != FAR_EAGAIN) {
+        return err;
     }
     int32_t n = try_byte(l, slot, iov, count, flags, out);
     if (n != FAR_EAGAIN) {
         return n;
     }
     // None, or not yet: far knows, and which error that is.
-    int32_t r = ask_urgent(l, slot);
+    err = fari_urg_ask(l, slot);
     n = try_byte(l, slot, iov, count, flags, out);
-    if (n != FAR_EAGAIN) {
-        return n;
-    }
-    return r > 0 || r == FAR_ENETDOWN ? FAR_EINVAL : r;
+    return n != FAR_EAGAIN ? n : err;
 }
 
 int32_t fari_urg_recv(struct far_link *l, uint32_t slot, int sock,

@@ -52,19 +52,19 @@ static const struct far_addr connected_peer = {.reserved = 1};
 // slot's entry in the same place can only lose one.
 bool fari_is_trusted(struct far_link *l, uint32_t slot,
     const struct far_addr *addr, size_t len, struct fari_epochs e) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     const struct fari_verdict *v = verdict_of(l, slot, addr);
     bool trusted = v->gen == FARI_GET(l->socks[slot].gen) && v->slot == slot &&
                    v->link_epoch == e.link && v->sock_epoch == e.sock &&
                    len <= v->max_len &&
                    same_addr(&v->addr, addr ? addr : &connected_peer);
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     return trusted;
 }
 
 void fari_trust(struct far_link *l, uint32_t slot, const struct far_addr *addr,
     size_t len, struct fari_epochs e) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     *verdict_of(l, slot, addr) = (struct fari_verdict){
         .slot = slot,
         .gen = FARI_GET(l->socks[slot].gen),
@@ -73,17 +73,17 @@ void fari_trust(struct far_link *l, uint32_t slot, const struct far_addr *addr,
         .max_len = (uint32_t)len,
         .addr = addr ? *addr : connected_peer,
     };
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
 }
 
 void fari_forget_verdicts(struct far_link *l, uint32_t slot) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     for (uint32_t i = 0; i < FARI_VERDICTS; i++) {
         if (l->verdicts[i].slot == slot) {
             l->verdicts[i].gen = 0;
         }
     }
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
 }
 
 // An address that an IPv6 socket sends to over IPv4.

@@ -94,7 +94,7 @@ static bool drain(struct far_link *l) {
 uint32_t fari_wait_begin(struct far_link *l, enum fari_wait_kind kind,
     uint32_t id) {
     uint32_t found = FARI_WAITERS;
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     for (uint32_t i = 0; i < FARI_WAITERS; i++) {
         if (l->waiters[i].kind == FARI_WAIT_NONE) {
             l->waiters[i].kind = (uint8_t)kind;
@@ -106,7 +106,7 @@ uint32_t fari_wait_begin(struct far_link *l, enum fari_wait_kind kind,
             break;
         }
     }
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     return found;
 }
 
@@ -133,7 +133,7 @@ void fari_wait_end(struct far_link *l, uint32_t waiter) {
     if (waiter >= FARI_WAITERS) {
         return;
     }
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     l->waiters[waiter].kind = FARI_WAIT_NONE;
     l->waiters[waiter].beside = NULL;
     // Its place may be another's before the leader makes way.
@@ -146,7 +146,7 @@ void fari_wait_end(struct far_link *l, uint32_t waiter) {
     if (l->leader == 0 && l->waiters_top > 0) {
         elect(l, waiter);
     }
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
 }
 
 static bool interrupted(struct far_link *l) {
@@ -188,8 +188,8 @@ static int sleep_leading(struct far_link *l, const struct sleeper *s,
     }
     uint64_t until = fari_rescue_until(l, s->deadline_ns);
     int err = sleep_at_bell(l, s, until);
-    *ticked = err == FAR_ETIMEDOUT && until < s->deadline_ns &&
-              l->port->now_ns(l->ctx) >= until;
+    *ticked =
+        err == FAR_ETIMEDOUT && until < s->deadline_ns && fari_now(l) >= until;
     if (atomic_load(&l->silent)) {
         return FAR_ELINKDOWN;
     }
@@ -213,7 +213,7 @@ static int poll_evt(struct far_link *l, const struct sleeper *s,
             fari_is_down(l)) {
             return 0;
         }
-        if (l->port->now_ns(l->ctx) >= until_ns) {
+        if (fari_now(l) >= until_ns) {
             return -1;
         }
     }
@@ -233,11 +233,11 @@ static bool busy_poll(struct far_link *l, const struct sleeper *s) {
     }
     uint32_t seen = l->evt.tail;
     uint32_t interrupts = atomic_load(&l->interrupts);
-    uint64_t until = l->port->now_ns(l->ctx) + l->port->busy_poll_us * 1000ull;
+    uint64_t until = fari_now(l) + l->port->busy_poll_us * 1000ull;
     until = until < s->deadline_ns ? until : s->deadline_ns;
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     int found = poll_evt(l, s, seen, interrupts, until);
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     if (found > 0 && b->misses > 0) {
         b->misses--;
     } else if (found < 0) {
@@ -269,7 +269,7 @@ static int is_over(struct far_link *l, const struct sleeper *s,
     if (interrupted(l)) {
         return FAR_EINTR;
     }
-    return l->port->now_ns(l->ctx) >= s->deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
+    return fari_now(l) >= s->deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
 }
 
 // Called and returns with the link's lock held, l->leader being us.
@@ -307,9 +307,9 @@ static int lead(struct far_link *l, const struct sleeper *s) {
             continue;
         }
         l->leader_sleeps = true;
-        fari_unlock(l, &l->lock);
+        fari_unlock_link(l);
         err = sleep_leading(l, s, &ticked);
-        fari_lock(l, &l->lock);
+        fari_lock_link(l);
         l->leader_sleeps = false;
         far_store(&l->count.wakeups, l->count.wakeups + 1u);
         slept = err == FAR_OK && !ticked;
@@ -325,7 +325,7 @@ static int lead(struct far_link *l, const struct sleeper *s) {
 
 static int follow(struct far_link *l, const struct sleeper *s) {
     struct fari_waiter *w = &l->waiters[s->i];
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     bool stop = interrupted(l);
     bool own = false; // one of its own descriptors, or the time
     if (!stop && s->beside) {
@@ -336,14 +336,14 @@ static int follow(struct far_link *l, const struct sleeper *s) {
         l->port->park(l->ctx, &w->word, 0u, s->deadline_ns);
         stop = interrupted(l);
     }
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     if (atomic_exchange(&w->word, 0u)) {
         return FAR_OK;
     }
     if (stop || own) {
         return stop ? FAR_EINTR : FAR_ETIMEDOUT;
     }
-    return l->port->now_ns(l->ctx) >= s->deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
+    return fari_now(l) >= s->deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
 }
 
 // More sleepers than waiters, or two that watch descriptors of their own.
@@ -356,7 +356,7 @@ static int blind(struct far_link *l, const struct sleeper *s) {
     } else if (s->beside) {
         // Its own descriptors end it; the time that we gave does not.
         err = s->beside->wait(s->beside->arg, false, until);
-        if (err == FAR_ETIMEDOUT && l->port->now_ns(l->ctx) < until) {
+        if (err == FAR_ETIMEDOUT && fari_now(l) < until) {
             return err;
         }
     } else {
@@ -369,7 +369,7 @@ static int blind(struct far_link *l, const struct sleeper *s) {
     if (err == FAR_ELINKDOWN) {
         return err;
     }
-    return l->port->now_ns(l->ctx) >= s->deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
+    return fari_now(l) >= s->deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
 }
 
 // Under the link's lock: has a leader that sleeps at the port's own wait make
@@ -388,7 +388,7 @@ static int take_step(struct far_link *l, const struct sleeper *s) {
         fari_glance(l);
         return blind(l, s);
     }
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     int err = FAR_OK;
     if (atomic_exchange(&l->waiters[s->i].word, 0u)) {
         err = FAR_OK;
@@ -402,10 +402,10 @@ static int take_step(struct far_link *l, const struct sleeper *s) {
     } else if (!s->wait || take_over(l, s)) {
         err = follow(l, s);
     } else {
-        fari_unlock(l, &l->lock);
+        fari_unlock_link(l);
         return blind(l, s);
     }
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
     return err;
 }
 
@@ -440,8 +440,7 @@ void fari_wait_far(struct far_link *l, uint32_t waiter, uint64_t until) {
         // interrupted() stays true: do not spin on it.
         fari_pause(l);
     }
-    if (err == FAR_ETIMEDOUT ||
-        (err == FAR_EINTR && l->port->now_ns(l->ctx) >= until)) {
+    if (err == FAR_ETIMEDOUT || (err == FAR_EINTR && fari_now(l) >= until)) {
         far_link_down(l);
     }
 }
@@ -455,7 +454,7 @@ int fari_idle(struct far_link *l, uint64_t deadline_ns) {
     if (interrupted(l)) {
         return FAR_EINTR;
     }
-    return l->port->now_ns(l->ctx) >= deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
+    return fari_now(l) >= deadline_ns ? FAR_ETIMEDOUT : FAR_OK;
 }
 
 void fari_pause(struct far_link *l) {
@@ -467,7 +466,7 @@ void fari_pause(struct far_link *l) {
 }
 
 void fari_glance(struct far_link *l) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     if (l->leader == 0 && !fari_is_down(l)) {
         // A time that has passed: the port only looks.
         int err = l->port->wait(l->ctx, 1u);
@@ -476,15 +475,15 @@ void fari_glance(struct far_link *l) {
             fari_break(l);
         }
     }
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
 }
 
 void far_link_take(struct far_link *l) {
-    fari_lock(l, &l->lock);
+    fari_lock_link(l);
     if (!fari_is_down(l) && far_msg_is_there(&l->evt)) {
         drain(l);
     }
-    fari_unlock(l, &l->lock);
+    fari_unlock_link(l);
 }
 
 uint32_t far_link_events(struct far_link *l) {
@@ -508,9 +507,9 @@ int far_link_wait_beside(struct far_link *l, uint32_t events,
     uint32_t w = fari_wait_begin(l, FARI_WAIT_ANY, 0);
     int err = FAR_OK;
     if (w < FARI_WAITERS) {
-        fari_lock(l, &l->lock);
+        fari_lock_link(l);
         l->waiters[w].beside = beside;
-        fari_unlock(l, &l->lock);
+        fari_unlock_link(l);
     }
     if (atomic_load(&l->events) == events) {
         struct sleeper s = {

@@ -312,8 +312,8 @@ static bool receive_all(struct world *w, uint32_t base) {
     for (uint32_t i = 0; i < round_count; i++) {
         uint32_t len = round_len(&rounds);
         dawdle(&seed);
-        if (far_recvfrom(w->link, w->sock, buf, len, FAR_MSG_WAITALL, NULL,
-                NULL, now_ns(NULL) + LOST_NS) != (int32_t)len) {
+        if (far_recv(w->link, w->sock, buf, len, FAR_MSG_WAITALL,
+                now_ns(NULL) + LOST_NS) != (int32_t)len) {
             return false;
         }
         for (uint32_t k = 0; k < len; k++) {
@@ -336,8 +336,8 @@ static bool send_all(struct world *w, uint32_t base) {
             buf[k] = byte_at(pos + k);
         }
         dawdle(&seed);
-        if (far_sendto(w->link, w->sock, buf, len, 0, NULL,
-                now_ns(NULL) + LOST_NS) != (int32_t)len) {
+        if (far_send(w->link, w->sock, buf, len, 0, now_ns(NULL) + LOST_NS) !=
+            (int32_t)len) {
             return false;
         }
         pos += len;
@@ -352,8 +352,7 @@ static bool poll_all(struct world *w) {
         struct far_pollfd p = {.sock = w->sock, .events = FAR_POLLIN};
         dawdle(&seed);
         if (far_poll(w->link, &p, 1, now_ns(NULL) + LOST_NS) != 1 ||
-            far_recvfrom(w->link, w->sock, buf, sizeof buf, 0, NULL, NULL,
-                FAR_NOWAIT) <= 0) {
+            far_recv(w->link, w->sock, buf, sizeof buf, 0, FAR_NOWAIT) <= 0) {
             return false;
         }
     }

@@ -119,6 +119,14 @@ TEST(names_and_texts_come_from_the_tables) {
     CHECK(strcmp(far_op_name(63), "?") == 0);
     CHECK(strcmp(far_strerror(FAR_ECONNREFUSED), "connection refused") == 0);
     CHECK(strcmp(far_strerror(-9999), "unknown error") == 0);
+    CHECK(strcmp(far_strerror(FAR_OK), "ok") == 0);
+#define X(name, num, text) CHECK(strcmp(far_strerror(FAR_E##name), text) == 0);
+    FAR_ERRORS(X)
+#undef X
+#define X(name, num, text)                                                     \
+    CHECK(strcmp(far_gai_strerror(FAR_EAI_##name), text) == 0);
+    FAR_EAI_ERRORS(X)
+#undef X
     CHECK(strcmp(far_gai_strerror(FAR_EAI_NONAME),
               "name or service not known") == 0);
 }

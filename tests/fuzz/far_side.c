@@ -8,6 +8,7 @@
 
 #include "fuzz/far_player.h"
 #include "fuzz/watch.h"
+#include "near/near.h"
 #include "ring/ring.h"
 
 #define SLEEPS_MAX 2000u // of one call after its deadline
@@ -257,6 +258,10 @@ struct far_link *far_side_begin(struct input *in, struct input changes,
     lay.lines -= how == 0xfc;
     f->link = far_link_init(f->memory, f->region, f->bytes, &lay, &f->port,
         NULL, &err);
+    if (f->link && !(how & 0x80)) {
+        // This far side's streams are connected also if nobody asked for it.
+        fari_has_streams(f->link);
+    }
     f->others = how & 0x40;
     return f->link;
 }

@@ -19,7 +19,7 @@ from harness import (
 from oracle import PORT, UNPRIVILEGED, accepted, both, compare, connected, reset, wants
 
 SOL_SOCKET, TCP, IP, IPV6 = 1, 6, 0, 41
-SO_ERROR, SO_RCVTIMEO = 4, 20
+SO_ERROR, SO_OOBINLINE, SO_RCVTIMEO = 4, 10, 20
 WAIT = 10000  # ms; ends with the event
 
 
@@ -144,6 +144,40 @@ def not_connected(w, sh):
     sh("listen u 1")
     sh("recv u 10 nowait")
     sh("poll u 5 0")
+
+
+# With an address, since the near library has shorter ways without.
+NEEDS_STREAM = [
+    *(f"recv c 10 from{flags}" for flags in (
+        "", " nowait", " peek", " waitall", " trunc", " oob", " oob peek", " oob trunc")),
+    "recv c 0 from", "recv c 0 from oob", "recvmsg c 3,7", "recvmsg c 3,7 oob",
+    f"sendto c hello 127.0.0.1 {PORT}", f"sendto c #0 127.0.0.1 {PORT}",
+    f"sendto c hello 127.0.0.1 {PORT} nowait", f"sendto c x 127.0.0.1 {PORT} oob",
+    f"sendto c x 127.0.0.1 {PORT} more", f"sendto c #100000 127.0.0.1 {PORT}",
+    "sendmsg c one,two", "sendmsg c one,two oob", "poll c 7 0",
+]  # fmt: skip
+
+
+def need_streams(sh):
+    """Those calls on streams that are not connected."""
+    for before in ("", "bind c 127.0.0.1 0", "listen c 1", "shutdown c 0", "shutdown c 1",
+                   "shutdown c 2", f"setopt c {SOL_SOCKET} {SO_OOBINLINE} 1"):  # fmt: skip
+        for family in (2, 10):
+            sh(f"socket c {family} 1")
+            if before:
+                sh(before.replace("127.0.0.1", "::1") if family == 10 else before)
+            for call in NEEDS_STREAM:
+                sh(call)
+            sh("close c")
+    sh("recv c 10 from")
+
+
+@both
+def of_no_connection(w, sh):
+    """The same on a link that never had a connection, and on one that has had."""
+    need_streams(sh)
+    connected(w, sh, "other").close()
+    need_streams(sh)
 
 
 @both
