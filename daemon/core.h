@@ -575,7 +575,8 @@ int32_t ioctl_ifname(struct far_req_ifname *arg);
 
 // --- Lookups (resolver.c) ---
 
-struct resolver *resolver_new(struct engine *e, unsigned threads);
+struct resolver *resolver_new(struct engine *e, unsigned threads,
+    unsigned spare);
 void resolver_free(struct resolver *r);
 void resolver_ask(struct link *l, uint32_t tag, const struct far_msg *m,
     const void *payload);

@@ -88,7 +88,8 @@ static bool open_descriptors(struct engine *e) {
     if (engine_watch(e, &e->stop_watch, e->stop_fd, EPOLLIN) < 0) {
         return false;
     }
-    e->resolver = resolver_new(e, e->config.resolver_threads);
+    e->resolver =
+        resolver_new(e, e->config.resolver_threads, e->config.resolver_spare);
     return e->resolver != NULL;
 }
 

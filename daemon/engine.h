@@ -18,6 +18,7 @@ struct link;
 
 struct engine_config {
     unsigned resolver_threads;  // 0: 4
+    unsigned resolver_spare;    // for who has no lookup at work
     uint64_t orphan_bytes;      // kept for closed sockets; 0: 256 MiB
     uint64_t orphan_link_bytes; // the same per link; 0: 16 MiB
     uint32_t user_tokens;       // sockets shared by one user; 0: 4096

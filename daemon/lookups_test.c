@@ -6,9 +6,11 @@
 #include "daemon/rig_test.h"
 
 #define FLOOD   1000
-#define LIVES   6
+#define LIVES   8
 #define TAGS    8u
 #define THREADS 4u // as many as there are if nobody says how many
+#define SPARE   8u
+#define USERS   5u
 
 static struct rig rude, honest;
 
@@ -141,48 +143,86 @@ TEST(a_link_that_asks_and_cancels_keeps_nobody_waiting) {
     over();
 }
 
-// Of many lives, of which each leaves as many lookups as it can.
-static void come_and_go(struct test_result *result_, struct rig_options o) {
-    rig_prepare(&honest, (struct rig_options){.engine = rude.engine, .uid = 9});
+// The next life of a near core that asks for as much as it can and dies: until
+// so many lookups hang.
+static bool live(struct rig_options o, unsigned hang) {
+    struct rig *r = calloc(1, sizeof *r);
+    if (!r) {
+        return false;
+    }
+    rig_prepare(r, o);
+    for (uint32_t tag = 1; tag <= TAGS / 2u; tag++) {
+        ask(r, tag, "hangs");
+    }
+    let_hang(hang);
+    rig_hang_up(r);
+    for (int ms = 0; ms < PATIENCE_MS && !r->gone; ms++) {
+        turn();
+        rig_pause();
+    }
+    bool gone = r->gone;
+    rig_free(r);
+    free(r);
+    return gone;
+}
+
+// Many lives, each with a name of its own or all with one. So many hang then.
+static void come_and_go(struct test_result *result_, struct rig_options o,
+    bool renamed, unsigned most) {
+    char name[16] = "again";
+    o.engine = rude.engine;
+    o.name = name;
     for (int i = 0; i < LIVES; i++) {
-        unsigned hang = least(hanging() + 2u, THREADS - 1u);
-        struct rig *r = calloc(1, sizeof *r);
-        CHECK(r);
-        rig_prepare(r, o);
-        for (uint32_t tag = 1; tag <= TAGS / 2u; tag++) {
-            ask(r, tag, "hangs");
-        }
-        let_hang(hang);
-        rig_hang_up(r);
-        for (int ms = 0; ms < PATIENCE_MS && !r->gone; ms++) {
-            turn();
-            rig_pause();
-        }
-        CHECK(r->gone);
-        rig_free(r);
-        free(r);
+        name[0] = (char)('a' + (renamed ? i : 0));
+        CHECK(live(o, least(hanging() + 1u, most)));
         CHECK(honest_is_answered());
     }
-    CHECK_EQ(hanging(), THREADS - 1u);
+    CHECK_EQ(hanging(), most);
+}
+
+static void begin(struct rig_options o, uid_t honest_uid) {
+    rig_prepare(&rude, o);
+    rig_prepare(&honest, (struct rig_options){
+                             .engine = rude.engine,
+                             .uid = honest_uid,
+                             .name = "honest",
+                         });
 }
 
 TEST(a_user_whose_links_come_and_go_keeps_no_other_waiting) {
-    rig_prepare(&rude, (struct rig_options){.uid = 8});
-    come_and_go(result_, (struct rig_options){.engine = rude.engine, .uid = 8});
+    const struct rig_options o = {.uid = 8};
+    begin(o, 9);
+    come_and_go(result_, o, true, THREADS - 1u);
+    over();
+}
+
+TEST(a_link_that_comes_and_goes_keeps_no_other_of_its_user_waiting) {
+    const struct rig_options o = {.uid = 8, .spare_lookups = SPARE};
+    begin(o, 8);
+    come_and_go(result_, o, false, THREADS - 1u);
     over();
 }
 
 TEST(a_link_without_a_user_is_known_by_its_name) {
-    rig_prepare(&rude, (struct rig_options){.uid = IDS_NONE, .name = "a"});
-    come_and_go(result_, (struct rig_options){
-                             .engine = rude.engine,
-                             .uid = IDS_NONE,
-                             .name = "b",
-                         });
-    // Another one of those is not the same user's, and gets the last thread.
-    CHECK_EQ(hanging(), THREADS - 1u);
-    ask(&rude, 1, "is.not.there");
-    CHECK_EQ(answer(&rude, 1), FAR_EAI_NONAME);
+    const struct rig_options o = {.uid = IDS_NONE, .name = "a"};
+    begin(o, IDS_NONE);
+    come_and_go(result_, o, false, THREADS - 1u);
+    over();
+}
+
+// So do those of one user whose names are all different.
+TEST(several_users_whose_links_come_and_go_keep_no_other_waiting) {
+    struct rig_options o = {.uid = 20, .spare_lookups = SPARE};
+    begin(o, 9);
+    come_and_go(result_, o, true, THREADS + SPARE / 2u);
+    o.engine = rude.engine;
+    for (unsigned i = 1; i < USERS - 1u; i++) {
+        o.uid++;
+        CHECK(live(o, THREADS + SPARE / 2u + i));
+        CHECK(live(o, THREADS + SPARE / 2u + i));
+        CHECK(honest_is_answered());
+    }
+    CHECK_EQ(hanging(), THREADS + SPARE - 1u);
     over();
 }
 
@@ -190,7 +230,9 @@ int main(void) {
     static const struct test_case cases[] = {
         CASE(a_link_that_asks_and_cancels_keeps_nobody_waiting),
         CASE(a_user_whose_links_come_and_go_keeps_no_other_waiting),
+        CASE(a_link_that_comes_and_goes_keeps_no_other_of_its_user_waiting),
         CASE(a_link_without_a_user_is_known_by_its_name),
+        CASE(several_users_whose_links_come_and_go_keep_no_other_waiting),
     };
     return RUN_TESTS(cases);
 }

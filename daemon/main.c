@@ -174,9 +174,12 @@ static int make_signals(struct signals *s) {
 
 // --- Serving ---
 
+#define SPARE_LOOKUPS 8u // threads beside those that the configuration names
+
 static int start(struct server *v) {
     struct engine_config ec = {
         .resolver_threads = v->config.lookups,
+        .resolver_spare = SPARE_LOOKUPS,
         .orphan_bytes = v->config.orphans,
         .orphan_link_bytes = v->config.max_orphans,
         .orphan_s = v->config.orphan_time,

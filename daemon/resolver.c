@@ -20,7 +20,7 @@
 
 #define ANSWER_MAX 65536u // bytes of one answer
 #define QUIT_MS    200    // how long a stop waits for lookups at work
-#define THREADS    64u    // at most
+#define THREADS    72u    // at most
 
 // One lookup. The loop owns link and tag; a thread that works on it sees only
 // the question and writes only the answer.
@@ -33,6 +33,7 @@ struct lookup {
     uid_t uid;
     char name[64]; // of the link
     bool queued;
+    bool left; // its link is gone
     uint8_t op;
     union {
         struct far_req_getaddrinfo gai;
@@ -52,7 +53,7 @@ struct resolver {
     pthread_mutex_t lock;
     pthread_cond_t work, left;
     struct node queue, done;
-    unsigned threads;
+    unsigned threads, spare;         // spare ones among them
     struct lookup *working[THREADS]; // what each thread works on, NULL: idle
     bool quit;
 };
@@ -183,19 +184,34 @@ static bool is_same_user(const struct lookup *a, const struct lookup *b) {
            (a->uid != IDS_NONE || strcmp(a->name, b->name) == 0);
 }
 
+// Whether an earlier life of the same link asked.
+static bool is_heir(const struct lookup *k, const struct lookup *other) {
+    return other->left && is_same_user(other, k) &&
+           strcmp(other->name, k->name) == 0;
+}
+
 // A thread stays with a name that hangs also when nobody waits for it any more.
 // So one link may keep half of the threads busy, and one user, who can leave a
-// link and come back with another, all but one: others' lookups go on.
+// link and come back with another, all but one. What several links or users
+// could keep busy together are the spare threads, for who has no lookup at
+// work: half of them for other links than those that left some, half for users.
 static bool may_work_on(const struct resolver *r, const struct lookup *k) {
     unsigned of_link = 0;
     unsigned of_user = 0;
+    unsigned of_lives = 0;
+    unsigned all = 0;
     for (unsigned i = 0; i < THREADS; i++) {
         const struct lookup *other = r->working[i];
+        all += other != NULL;
         of_link += other && other->link_id == k->link_id;
         of_user += other && is_same_user(other, k);
+        of_lives += other && is_heir(k, other);
     }
-    return of_user == 0 || ((of_link == 0 || of_link < r->threads / 2u) &&
-                               of_user + 1u < r->threads);
+    unsigned most = r->threads - r->spare;
+    bool within = all < most && (of_link == 0 || of_link < most / 2u) &&
+                  of_user + 1u < most;
+    bool spare = of_link + of_lives == 0 && all < most + r->spare / 2u;
+    return of_user == 0 || within || (spare && r->spare > 0);
 }
 
 // Under the lock.
@@ -378,38 +394,44 @@ void resolver_ask(struct link *l, uint32_t tag, const struct far_msg *m,
 }
 
 // Takes k back from the queue. False: a thread has it, or had it.
-static bool unqueue(struct resolver *r, struct lookup *k) {
+static bool unqueue(struct resolver *r, struct lookup *k, bool left) {
     pthread_mutex_lock(&r->lock);
     bool queued = k->queued;
     if (queued) {
         node_remove(&k->node);
         k->queued = false;
     }
+    k->left = left;
     pthread_mutex_unlock(&r->lock);
     return queued;
 }
 
-void resolver_cancel(struct link *l, uint32_t tag) {
+static void cancel(struct link *l, uint32_t tag, bool left) {
     struct lookup *k = l->tags[tag].lookup;
     int32_t err = FAR_ECANCELED;
-    bool queued = unqueue(l->engine->resolver, k);
+    bool queued = unqueue(l->engine->resolver, k, left);
     lookup_answer(k, FAR_EAI_SYSTEM, &err, sizeof err);
     if (queued) {
         lookup_free(k);
     }
 }
 
+void resolver_cancel(struct link *l, uint32_t tag) {
+    cancel(l, tag, false);
+}
+
 void resolver_forget_link(struct link *l) {
     for (uint32_t i = 1; l->lookups && i <= l->layout.tags; i++) {
         if (l->tags[i].lookup) {
-            resolver_cancel(l, i);
+            cancel(l, i, true);
         }
     }
 }
 
 // --- Life ---
 
-static void start_threads(struct resolver *r, unsigned threads) {
+static void start_threads(struct resolver *r, unsigned threads,
+    unsigned spare) {
     sigset_t all;
     sigset_t old;
     pthread_attr_t attr;
@@ -419,16 +441,18 @@ static void start_threads(struct resolver *r, unsigned threads) {
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_mutex_lock(&r->lock);
-    for (unsigned i = 0; i < threads && i < THREADS; i++) {
+    for (unsigned i = 0; i < threads + spare && i < THREADS; i++) {
         pthread_t id;
         r->threads += pthread_create(&id, &attr, worker, r) == 0;
     }
+    r->spare = r->threads > threads ? r->threads - threads : 0;
     pthread_mutex_unlock(&r->lock);
     pthread_attr_destroy(&attr);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-struct resolver *resolver_new(struct engine *e, unsigned threads) {
+struct resolver *resolver_new(struct engine *e, unsigned threads,
+    unsigned spare) {
     struct resolver *r = calloc(1, sizeof *r);
     if (!r) {
         return NULL;
@@ -445,7 +469,7 @@ struct resolver *resolver_new(struct engine *e, unsigned threads) {
         resolver_free(r);
         return NULL;
     }
-    start_threads(r, threads);
+    start_threads(r, threads, spare);
     if (r->threads == 0) {
         resolver_free(r);
         errno = EAGAIN;

@@ -75,6 +75,7 @@ struct rig_options {
     uint32_t base;
     uint64_t orphan_link_bytes;
     uint32_t user_tokens;
+    unsigned spare_lookups;
     struct engine *engine; // that serves another one already; NULL: its own
     const char *name;      // NULL: "rig"
     uid_t uid;
@@ -97,6 +98,7 @@ static inline void rig_prepare(struct rig *r, struct rig_options o) {
     struct engine_config config = {
         .orphan_link_bytes = o.orphan_link_bytes,
         .user_tokens = o.user_tokens,
+        .resolver_spare = o.spare_lookups,
     };
     r->engine = o.engine ? o.engine : engine_new(&config);
     struct link_spec spec = {
