@@ -21,7 +21,9 @@
 // Peer to near: with fewer system calls for the same bytes than at 64 KiB.
 #define TURN_RX_PART  2u
 #define TURN_RX_BYTES (TURN_RX_PART * TURN_BYTES)
-// Of one that has had the loop to itself for so many turns: nobody waits.
+// Of one that has had the loop to itself for so many turns: nobody waits. Of
+// what near writes not all that its ring holds: it goes on meanwhile.
+#define TURN_TX_ALONE  (192u * 1024u)
 #define TURN_RX_ALONE  (512u * 1024u)
 #define TURNS_ALONE    32u
 #define TURN_ACCEPTS   16u            // connections that the policy refuses

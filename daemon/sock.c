@@ -421,13 +421,21 @@ static bool is_alone(const struct sock *s) {
     return e->runs == TURNS_ALONE;
 }
 
-// What a turn receives. More in one go is fewer of everything else: of looks
-// for events that are none, of wake-ups of near, and of switches to the peer.
-static uint32_t rx_share(const struct sock *s, uint32_t share, bool alone) {
+// What a turn moves at most.
+struct share {
+    uint32_t tx, rx;
+};
+
+// More in one go is fewer of everything else: of looks for events that are
+// none, of wake-ups of near, and of switches to the peer.
+static struct share share_of(const struct sock *s, bool alone) {
+    uint32_t n = engine_share(s->link->engine, TURN_BYTES);
     if (!is_stream(s)) {
-        return share;
+        return (struct share){n, n};
     }
-    return alone && share == TURN_BYTES ? TURN_RX_ALONE : share * TURN_RX_PART;
+    return alone && n == TURN_BYTES
+               ? (struct share){TURN_TX_ALONE, TURN_RX_ALONE}
+               : (struct share){n, n * TURN_RX_PART};
 }
 
 uint32_t sock_turn(struct sock *s) {
@@ -443,14 +451,13 @@ uint32_t sock_turn(struct sock *s) {
         return 0;
     }
     take_events(s);
-    uint32_t share = engine_share(s->link->engine, TURN_BYTES);
-    uint32_t moved = is_stream(s) ? stream_tx(s, share) : dgram_tx(s, share);
+    struct share n = share_of(s, alone);
+    uint32_t moved = is_stream(s) ? stream_tx(s, n.tx) : dgram_tx(s, n.tx);
     if (moved && s->fd >= 0) {
         sock_publish(s);
     }
-    uint32_t most = rx_share(s, share, alone);
-    uint32_t got = is_stream(s) ? stream_rx(s, most) : dgram_rx(s, most);
-    bool again = s->fd >= 0 && (moved >= share || got >= most);
+    uint32_t got = is_stream(s) ? stream_rx(s, n.rx) : dgram_rx(s, n.rx);
+    bool again = s->fd >= 0 && (moved >= n.tx || got >= n.rx);
     s->rx_goes_on = again && is_stream(s) && s->rx_ready && !s->rx_full;
     sock_publish(s);
     if (again) {

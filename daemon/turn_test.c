@@ -275,6 +275,7 @@ static struct sock *flooded(int *fd) {
     *fd = stream();
     struct sock *s = rig.link->slots[0].sock;
     setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     return s;
 }
 
@@ -319,9 +320,12 @@ TEST(a_flood_that_ends_with_a_turn_is_told_of_in_the_next) {
     engine_free(rig.engine);
 }
 
-// One and a half shares at once, until another socket or a request comes.
-TEST(who_is_alone_receives_more_in_a_turn) {
-    const uint32_t more = TURN_RX_BYTES + TURN_RX_BYTES / 2u;
+// One and a half shares at once each way, until another socket or a request
+// comes.
+TEST(who_is_alone_moves_more_in_a_turn) {
+    const uint32_t rx = TURN_RX_BYTES + TURN_RX_BYTES / 2u;
+    const uint32_t tx = TURN_BYTES + TURN_BYTES / 2u;
+    static uint8_t bytes[RING];
     struct far_req_ifname req = {.index = 1};
     int fd;
     struct sock *s = flooded(&fd);
@@ -332,15 +336,22 @@ TEST(who_is_alone_receives_more_in_a_turn) {
             take_all(s);
             sock_turn(s);
         }
+        while (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
+        }
         if (round == 1) {
             sock_turn(rig.link->slots[1].sock);
         } else if (round == 2) {
             CHECK_EQ(ask(FAR_OP_IFNAME, 0, &req, sizeof req), FAR_OK);
         }
-        CHECK(send_bytes(fd, s, (int)more));
-        take_all(s);
         bool alone = round % 3 == 0;
-        CHECK_EQ(sock_turn(s), alone ? more : TURN_RX_BYTES);
+        uint32_t before = s->tx_tail;
+        CHECK(send_bytes(fd, s, (int)rx));
+        take_all(s);
+        put_bytes(bytes, tx);
+        publish();
+        uint32_t moved = sock_turn(s);
+        CHECK_EQ(s->tx_tail - before, alone ? tx : TURN_BYTES);
+        CHECK_EQ(moved, alone ? tx + rx : TURN_BYTES + TURN_RX_BYTES);
     }
     close(fd);
     engine_free(rig.engine);
@@ -408,7 +419,7 @@ int main(void) {
         CASE(that_slots_are_free_goes_with_the_next_answer),
         CASE(a_flood_is_told_of_at_three_quarters_of_a_ring),
         CASE(a_flood_that_ends_with_a_turn_is_told_of_in_the_next),
-        CASE(who_is_alone_receives_more_in_a_turn),
+        CASE(who_is_alone_moves_more_in_a_turn),
         CASE(a_storm_of_links_comes_and_goes_one_in_a_turn),
     };
     return RUN_TESTS(cases);
