@@ -329,7 +329,7 @@ TEST(near_that_waits_for_far_is_rung) {
         (void)n;
         far_up();
         struct pollfd p = {t.to_near, POLLIN, 0};
-        CHECK_EQ(poll(&p, 1, 3000), 1);
+        CHECK_EQ(poll(&p, 1, 20000), 1);
         far_down(true);
     }
     memory_down();
@@ -461,8 +461,27 @@ TEST(features_are_those_that_near_wants_and_far_has) {
     CHECK_EQ(failures, 0);
 }
 
-// A near core that stops for good: its peers get what it had sent, and the end.
-TEST(near_that_is_silent_is_dead) {
+#define HALF_NS (FAR_SILENT_MS * UINT64_C(500000))
+
+// How long it has not beaten at most: this machine may stand still.
+static uint64_t beat_for(uint64_t ns) {
+    uint64_t begun = clock_ns();
+    uint64_t last = begun;
+    uint64_t longest = 0;
+    while (last - begun < ns) {
+        far_link_beat(t.link);
+        poll(NULL, 0, FAR_BEAT_MS / 4);
+        uint64_t at_ns = clock_ns();
+        longest = at_ns - last > longest ? at_ns - last : longest;
+        last = at_ns;
+    }
+    return longest;
+}
+
+// A near core lives as long as it beats. When it stops for good, its peers get
+// what it had sent, and the end. False: the machine stood still, and near may
+// have been dead before.
+static bool life_of_beats(void) {
     static uint8_t out[5000];
     uint8_t in[5000];
     uint16_t at;
@@ -472,32 +491,38 @@ TEST(near_that_is_silent_is_dead) {
     int peer = accept(l, NULL, NULL);
     struct timeval patience = {.tv_sec = 20};
     setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    // As long as it beats it lives, if this machine lets it.
+    uint64_t longest = beat_for(FAR_SILENT_MS * UINT64_C(1500000));
     uint64_t begun = clock_ns();
-    uint64_t last = begun;
-    uint64_t longest = 0;
-    while (last - begun < FAR_SILENT_MS * UINT64_C(1500000)) {
-        far_link_beat(t.link);
-        poll(NULL, 0, FAR_BEAT_MS / 4);
-        uint64_t at_ns = clock_ns();
-        longest = at_ns - last > longest ? at_ns - last : longest;
-        last = at_ns;
+    bool held = far_join_holds(&t.join);
+    int32_t n = far_sendto(t.link, s, out, sizeof out, 0, NULL, FAR_FOREVER);
+    ssize_t got = recv(peer, in, sizeof in, MSG_WAITALL);
+    bool still = clock_ns() - begun > HALF_NS || longest > HALF_NS;
+    ssize_t end = recv(peer, in, sizeof in, 0); // far ends it, nobody else
+    if (!still) {
+        EXPECT(held);
+        EXPECT_EQ(n, sizeof out);
+        EXPECT_EQ(got, sizeof in);
+        EXPECT_EQ(end, 0);
     }
-    CHECK(far_join_holds(&t.join) || longest > FAR_SILENT_MS * 500000u);
-    CHECK_EQ(far_sendto(t.link, s, out, sizeof out, 0, NULL, FAR_FOREVER),
-        sizeof out);
-    CHECK_EQ(recv(peer, in, sizeof in, MSG_WAITALL), sizeof in);
-    CHECK_EQ(recv(peer, in, sizeof in, 0), 0); // far ends it, nobody else
     // It says so to near after that.
     for (int i = 0; i < 2000 && far_join_holds(&t.join); i++) {
         poll(NULL, 0, 10);
     }
-    CHECK(!far_join_holds(&t.join));
-    CHECK(near_up()); // and serves its next life
+    EXPECT(!far_join_holds(&t.join));
+    EXPECT(near_up()); // and serves its next life
     echo_once();
     close(peer);
     close(l);
     all_down();
+    return !still;
+}
+
+TEST(near_that_is_silent_is_dead) {
+    bool seen = false;
+    for (int i = 0; i < 10 && !seen; i++) {
+        seen = life_of_beats();
+    }
+    CHECK(seen);
     CHECK_EQ(failures, 0);
 }
 

@@ -40,6 +40,7 @@ from harness import (
     program,
     test,
     until,
+    PATIENCE_S,
 )
 from linkup import LAYOUT, Near
 
@@ -68,7 +69,7 @@ def far_with(environment):
     return Far(prefix=["env", *words], check_leaks=False)
 
 
-def play_show(far, near):
+def play_show(far, near, _patience):
     """What farsock dump says when traffic is over."""
     near.expect("there")
     kicks, fill = 0, []
@@ -86,7 +87,7 @@ def play_show(far, near):
     near.write("\n")
 
 
-def play_undo(far, near):
+def play_undo(far, near, patience):
     near.expect("stop")
     far.daemon.send_signal(signal.SIGSTOP)
     until("farsockd stops", lambda: state(far.pid) == "T")
@@ -95,11 +96,11 @@ def play_undo(far, near):
     far.daemon.send_signal(signal.SIGCONT)
     near.write("\n")
     near.expect("undone")
-    until("the socket goes", lambda: sockets(far) == 1, 3)
+    until("the socket goes", lambda: sockets(far) == 1, patience)
     near.write("\n")
 
 
-def play_route(far, near):
+def play_route(far, near, _patience):
     near.expect("there")
     run_in(far, "ip", "route", "del", "local", "10.9.9.9")
     until("farsockd has seen it", lambda: asleep(far.pid))
@@ -132,7 +133,7 @@ def play(part, near_env, far_env, seconds, base, lost_s, seed=1, line="64"):
                 program("memory"), part, seconds, seed, base, lost_s, **words, **near_env
             )
             if part in PLAYS:
-                PLAYS[part](far, near)
+                PLAYS[part](far, near, 3 if near_env or far_env else PATIENCE_S)
             near.end(seconds=float(seconds) + 3 * float(lost_s) + 5)
             far.dump()  # farsockd lives
     except Failed as e:
@@ -163,19 +164,20 @@ def play_raw(far_env):
             gen = 7
             rings = struct.pack("<IIBBHI", *raw.rings(), 0, gen)
             raw.request(SOCKET, rings + struct.pack("<4I", 2, 2, 0, 0))
-            until("far's line counts", lambda: raw.far_line() == gen, 3)
-            until("far counts what it does", lambda: raw.far_wakeups() > 0, 3)
+            patience = 3 if far_env else PATIENCE_S
+            until("far's line counts", lambda: raw.far_line() == gen, patience)
+            until("far counts what it does", lambda: raw.far_wakeups() > 0, patience)
     except Failed as e:
         return str(e)
     return None
 
 
-def run_fixed(env, line="64"):
+def run_fixed(env, line="64", seconds=6):
     """daemon/fixed_test.c, whose two sides are threads of one process."""
     words = options(f"noise=inline,line={line}")
     try:
         done = subprocess.run([BUILD / "test/daemon_fixed_test"], env={**os.environ, **words, **env},
-            capture_output=True, text=True, timeout=6, check=False)  # fmt: skip
+            capture_output=True, text=True, timeout=seconds, check=False)  # fmt: skip
     except subprocess.TimeoutExpired:
         return "it hangs"
     return (done.stdout + done.stderr)[-150:] if done.returncode else None
@@ -337,7 +339,7 @@ def plays_hold():
         play_whole(part)
     check_equal(play_raw({}), None)
     for line in LINES:
-        check_equal(run_fixed({}, line), None)
+        check_equal(run_fixed({}, line, harness.CASE_S / 2), None)
 
 
 @test_on_caches
