@@ -340,6 +340,7 @@ struct sock {
     bool connect_waits;     // near sleeps until the connection stands
     bool connect_known;     // it does, and this is what connect() gave:
     int32_t connect_result; // 0 or a far_err
+    bool connect_told;      // that it stands, without asking the kernel
     struct far_addr goal;   // of that connect()
 
     int shut_how; // protocol number of a SHUTDOWN that waits for the ring

@@ -167,7 +167,11 @@ static uint32_t serve_messages(struct link *l, bool *more) {
             *more = false;
             return i;
         }
-        if (!serve(l, &m, buf) || now_ns() >= l->turn_end_ns) {
+        if (!serve(l, &m, buf)) {
+            return i + 1u;
+        }
+        *more = far_msg_is_there(&l->cmd);
+        if (!*more || now_ns() >= l->turn_end_ns) {
             return i + 1u;
         }
     }
@@ -199,7 +203,8 @@ static uint32_t serve_list(struct link *l, struct node *list, uint32_t bytes) {
         uint32_t moved = sock_turn(OF(n, struct sock, run));
         l->engine->quiet |= moved > 0 && moved <= QUIET_BYTES;
         bytes += moved + 64u;
-        more = bytes < TURN_LINK && now_ns() < l->turn_end_ns;
+        more = bytes < TURN_LINK && !node_is_alone(&turn) &&
+               now_ns() < l->turn_end_ns;
     }
     nodes_move(&turn, list);
     nodes_move(list, &turn);
@@ -287,8 +292,8 @@ bool link_turn(struct link *l, bool *gone) {
     l->turn_end_ns = now_ns() + TURN_NS;
     if (serve_messages(l, &more) > 0 || more) {
         l->idle_bells = 0;
+        l->turn_end_ns = now_ns() + TURN_NS;
     }
-    l->turn_end_ns = now_ns() + TURN_NS;
     serve_sockets(l);
     // Who closes does not wait for it: while there are messages to serve, that
     // a slot is free goes with the next answer.

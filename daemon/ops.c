@@ -270,8 +270,13 @@ static void op_connect(struct request *q) {
         publish_and_reply(q, s->connect_result, NULL, 0);
         return;
     }
+    if (s->connect_told && req.addr.family != FAR_AF_UNSPEC) {
+        // The kernel, which was not asked, would say 0 now.
+        publish_and_reply(q, FAR_EISCONN, NULL, 0);
+        return;
+    }
     int32_t r = far_result(connect(s->fd, (struct sockaddr *)&sa, len));
-    s->connect_known = false;
+    s->connect_known = s->connect_told = false;
     s->connect_waits = (req.flags & FAR_CONNECT_WAITS) &&
                        (r == FAR_EINPROGRESS || r == FAR_EALREADY);
     s->goal = req.addr;

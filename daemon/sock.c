@@ -276,17 +276,28 @@ static void take_error(struct sock *s) {
     }
 }
 
+static bool is_tcp(const struct sock *s) {
+    return is_stream(s) && (s->proto == 0 || s->proto == IPPROTO_TCP);
+}
+
 // Somebody sleeps in connect(): natively it would return now. Asked only when
-// near says so again, the kernel might tell of a reset that came later.
+// near says so again, the kernel might tell of a reset that came later. TCP has
+// only 0 to say of a connection that stands, and need not be asked.
 static void end_connect(struct sock *s) {
     struct sockaddr_storage sa;
-    if (s->connect_waits) {
+    if (!s->connect_waits) {
+        return;
+    }
+    s->connect_told = is_tcp(s);
+    if (s->connect_told) {
+        s->connect_result = FAR_OK;
+    } else {
         socklen_t len = host_addr(&s->goal, &sa);
         s->connect_result =
             far_result(connect(s->fd, (struct sockaddr *)&sa, len));
-        s->connect_known = true;
-        s->connect_waits = false;
     }
+    s->connect_known = true;
+    s->connect_waits = false;
 }
 
 static void refresh_connecting(struct sock *s, uint32_t bits) {
@@ -389,9 +400,22 @@ void sock_refresh(struct sock *s) {
     }
 }
 
+// Of a stream whose end near has: nothing but room, and that again.
+static bool is_old_news(const struct sock *s, uint32_t ev) {
+    const uint32_t odd =
+        FAR_ST_HUP | FAR_ST_ERRQUEUE | FAR_ST_LISTENING | FAR_ST_CONNECTING;
+    const uint32_t ended = FAR_ST_CONNECTED | FAR_ST_RDHUP | FAR_ST_FIN;
+    return is_stream(s) && (s->state & (ended | odd)) == ended &&
+           !(ev & ~(uint32_t)(EPOLLIN | EPOLLOUT | EPOLLRDHUP));
+}
+
 static void take_events(struct sock *s) {
     uint32_t ev = s->events;
     s->events = 0;
+    if (is_old_news(s, ev)) {
+        s->tx_blocked &= !(ev & EPOLLOUT);
+        return;
+    }
     if (ev & EPOLLOUT) {
         s->tx_blocked = false;
     }
@@ -453,8 +477,8 @@ uint32_t sock_turn(struct sock *s) {
     take_events(s);
     struct share n = share_of(s, alone);
     uint32_t moved = is_stream(s) ? stream_tx(s, n.tx) : dgram_tx(s, n.tx);
-    if (moved && s->fd >= 0) {
-        sock_publish(s);
+    if (moved && s->fd >= 0 && s->rx_ready) {
+        sock_publish(s); // near need not wait for what is received
     }
     uint32_t got = is_stream(s) ? stream_rx(s, n.rx) : dgram_rx(s, n.rx);
     bool again = s->fd >= 0 && (moved >= n.tx || got >= n.rx);

@@ -156,6 +156,13 @@ static void note_failure(struct sock *s, int err, uint32_t *errors) {
     }
 }
 
+// After a short count. Before the call the peer's FIN was there, and so all
+// that comes before it: behind what was received there is nothing but the end.
+static bool ends_here(const struct sock *s) {
+    return s->rx_plain && s->fin_seen && !s->failed && !s->urg_hint &&
+           !(s->state & FAR_ST_HUP);
+}
+
 uint32_t stream_rx(struct sock *s, uint32_t budget) {
     uint32_t moved = 0;
     uint32_t errors = 0;
@@ -188,6 +195,8 @@ uint32_t stream_rx(struct sock *s, uint32_t budget) {
             if ((uint32_t)got < want && !(s->state & odd) && !s->failed &&
                 !s->urg_hint) {
                 s->rx_ready = false;
+            } else if ((uint32_t)got < want && ends_here(s)) {
+                received_end(s);
             }
         }
     }
