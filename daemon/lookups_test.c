@@ -1,6 +1,8 @@
 // Lookups that hang, whose askers do not wait: others' are answered.
 // SPDX-License-Identifier: MIT
+#include <dirent.h>
 #include <netdb.h>
+#include <semaphore.h>
 
 #include "daemon/ids.h"
 #include "daemon/rig_test.h"
@@ -55,6 +57,61 @@ static void set_open(bool open) {
     server.open = open;
     pthread_cond_broadcast(&server.opened);
     pthread_mutex_unlock(&server.lock);
+}
+
+// --- A thread that is late ---
+
+static struct {
+    bool on;
+    pthread_t loop;
+    sem_t idle;   // the thread waits for work
+    sem_t let_go; // the loop waits for it, without an end
+} late;
+
+// In place of the C library's. A thread that was woken gets the processor when
+// the loop waits for it, or has given up.
+int pthread_cond_wait(pthread_cond_t *restrict cond,
+    pthread_mutex_t *restrict mutex) {
+    const struct timespec never = {.tv_sec = INT32_MAX};
+    bool is_late = late.on && !pthread_equal(pthread_self(), late.loop);
+    if (late.on) {
+        sem_post(is_late ? &late.idle : &late.let_go);
+    }
+    int err = pthread_cond_timedwait(cond, mutex, &never);
+    if (is_late) {
+        pthread_mutex_unlock(mutex);
+        sem_wait(&late.let_go);
+        pthread_mutex_lock(mutex);
+    }
+    return err;
+}
+
+static unsigned descriptors(void) {
+    unsigned n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    while (d && readdir(d)) {
+        n++;
+    }
+    if (d) {
+        closedir(d);
+    }
+    return n;
+}
+
+TEST(a_stop_waits_for_a_thread_that_only_comes_late) {
+    const struct engine_config config = {.resolver_threads = 1};
+    unsigned before = descriptors();
+    sem_init(&late.idle, 0, 0);
+    sem_init(&late.let_go, 0, 0);
+    late.loop = pthread_self();
+    late.on = true;
+    struct engine *e = engine_new(&config);
+    CHECK(e);
+    sem_wait(&late.idle);
+    engine_free(e);
+    sem_post(&late.let_go); // in vain, unless the loop did not wait
+    late.on = false;
+    CHECK_EQ(descriptors(), before);
 }
 
 // --- Near cores ---
@@ -228,6 +285,7 @@ TEST(several_users_whose_links_come_and_go_keep_no_other_waiting) {
 
 int main(void) {
     static const struct test_case cases[] = {
+        CASE(a_stop_waits_for_a_thread_that_only_comes_late),
         CASE(a_link_that_asks_and_cancels_keeps_nobody_waiting),
         CASE(a_user_whose_links_come_and_go_keeps_no_other_waiting),
         CASE(a_link_that_comes_and_goes_keeps_no_other_of_its_user_waiting),

@@ -27,6 +27,7 @@ static struct attr attr(void) {
 
 // Exit status of what a child does: the test itself stays as it is.
 static int in_child(int (*act)(void)) {
+    fflush(stdout); // else a sanitizer's child writes it again
     pid_t pid = fork();
     if (pid == 0) {
         _exit(act());
