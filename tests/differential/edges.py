@@ -78,6 +78,7 @@ class Edges:
             flags = self.r.choice((-1, -1, 0, CLOEXEC_TYPE, NONBLOCK_TYPE, 1))
             self.add(f"dup2 {s.name} {new.name} {flags}")
             new.mixed = new.mixed or s.mixed or s.kind != new.kind
+            new.small = new.small or s.small
         if new.mate and new.mate is not new:
             new.mate.mate = None
         for t in {s, new}:

@@ -183,7 +183,8 @@ class Messages:
     def ioctl(self):
         s = self.any(0.0)
         request = self.r.choice((FIONREAD, FIONREAD, FIONREAD, SIOCOUTQ, 0x12345678))
-        if request == SIOCOUTQ and s.kind == STREAM and s.state not in ("new", "listening"):
+        stream = s.kind == STREAM or s.mixed
+        if request == SIOCOUTQ and stream and s.state not in ("new", "listening"):
             return  # when bytes are acknowledged is the kernel's affair
         self.add(f"ioctl {s.name} {request:#x}")
 

@@ -137,7 +137,7 @@ class Options:
         usual = 8 if name == "SO_LINGER" else 4
         room = usual if self.chance(0.6) else self.r.choice((0, 1, 2, 3, 5, 8, 16, 255, 1000, 4096))
         shown = f" {SHOWN[name]}" if name in SHOWN else ""
-        if name in ADAPTED and s.kind == STREAM and s.state not in ("new", "bound"):
+        if name in ADAPTED and (s.kind == STREAM or s.mixed) and s.state not in ("new", "bound"):
             shown = " 0"
         if name == "TCP_INFO" and s.shut:
             shown = " 0"  # when a FIN is acknowledged is the kernel's affair

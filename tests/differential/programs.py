@@ -79,7 +79,7 @@ class Generator(Sockets, Options, Waits, Messages, Addresses, Descriptors, Edges
             bits = IN | OUT | RDHUP | PRI
         else:
             bits = sum(b for b in some if self.chance(0.5))
-        return bits & ~OUT if s and s.small and s.kind == STREAM else bits
+        return bits & ~OUT if s and s.small and (s.kind == STREAM or s.mixed) else bits
 
     # --- Steps ---
 
