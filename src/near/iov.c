@@ -52,14 +52,7 @@ bool fari_is_there(struct far_link *l, const struct far_iov *iov, size_t count,
 
 int fari_put_piece(struct far_link *l, uint32_t slot, uint32_t pos,
     const void *src, uint32_t n) {
-    uint8_t *to = fari_tx_ring(l, slot) + (pos & (l->lay.tx_ring - 1u));
-    if (!l->port->copy) {
-        FAR_STORE_BYTES(to, src, n);
-    } else if (!copy(l, to, src, n)) {
-        return FAR_EFAULT;
-    }
-    FAR_CLEAN(FAR_AT_IOV_PUT, to, n);
-    return FAR_OK;
+    return fari_put_within(l, slot, pos, src, n);
 }
 
 int fari_get_piece(struct far_link *l, uint32_t slot, uint32_t pos, void *dst,

@@ -263,12 +263,14 @@ void fari_unlock_link(struct far_link *l);
 #ifdef __OPTIMIZE_SIZE__
     #define fari_lock_here   fari_lock
     #define fari_unlock_here fari_unlock
+    #define fari_put_here    fari_put_piece
     #define FARI_SMALL       true
     #define FARI_QUICK       static inline
     #define FARI_WAITS       FARI_WITHIN
 #else
     #define fari_lock_here   fari_lock_within
     #define fari_unlock_here fari_unlock_within
+    #define fari_put_here    fari_put_within
     #define FARI_SMALL       false
     #define FARI_QUICK       FARI_WITHIN
     #define FARI_WAITS       static __attribute__((noinline, unused))
@@ -560,6 +562,18 @@ int fari_put_piece(struct far_link *l, uint32_t slot, uint32_t pos,
     const void *src, uint32_t n);
 int fari_get_piece(struct far_link *l, uint32_t slot, uint32_t pos, void *dst,
     uint32_t n);
+// The first of them without a call, for the short way of a send.
+FARI_WITHIN int fari_put_within(struct far_link *l, uint32_t slot, uint32_t pos,
+    const void *src, uint32_t n) {
+    uint8_t *to = fari_tx_ring(l, slot) + (pos & (l->lay.tx_ring - 1u));
+    if (!l->port->copy) {
+        FAR_STORE_BYTES(to, src, n);
+    } else if (!l->port->copy(l->ctx, to, src, n)) {
+        return FAR_EFAULT;
+    }
+    FAR_CLEAN(FAR_AT_IOV_PUT, to, n);
+    return FAR_OK;
+}
 // n bytes to the beginning of those pieces, which have room for them.
 int fari_give(struct far_link *l, const struct far_iov *iov, const uint8_t *src,
     uint32_t n);

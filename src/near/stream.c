@@ -209,7 +209,7 @@ FARI_QUICK bool put_plain(struct far_link *l, struct fari_sock *s,
     uint32_t n = (uint32_t)len;
     if (len == 0 || len > FARI_PART || n > size - (head - s->tx_tail) ||
         n > size - (head & (size - 1u)) || s->tx_more == head + n ||
-        fari_put_piece(l, slot, head, from, n) != FAR_OK) {
+        fari_put_here(l, slot, head, from, n) != FAR_OK) {
         return false;
     }
     fari_set(&s->tx_head, head + n);
