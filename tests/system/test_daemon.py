@@ -35,6 +35,7 @@ from harness import (
 )
 import linkup
 from linkup import Near, connect, hello, refused, text_of, welcome
+from steady import steadily
 
 F_GET_SEALS = 1034
 SEALS = 0x1 | 0x2 | 0x4  # seal, shrink, grow
@@ -623,6 +624,7 @@ def foreign_packets():
 
 
 @test
+@steadily
 def silent_connections():
     """Silent connections delay nobody and are dropped after some seconds."""
     with Far() as far:

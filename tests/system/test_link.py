@@ -27,6 +27,7 @@ from harness import (
     until,
 )
 from oracle import PORT, connected, wants
+from steady import steadily
 
 WAIT = 10000  # ms; ends with the event
 ENETDOWN, ECONNRESET = 100, 104
@@ -86,6 +87,7 @@ def script(far, text, name="script.py"):
 
 
 @test
+@steadily
 def nobody_there():
     """Without farsockd, a link is refused at once, with one line that says why."""
     empty = Namespace(loopback=False)
@@ -254,6 +256,7 @@ def many_deaths():
 
 
 @test
+@steadily
 def silent_far():
     """With a heartbeat, a farsockd that stands still is dead to the near core."""
     with Far() as far:
@@ -277,6 +280,7 @@ def silent_far():
 
 
 @test
+@steadily
 def silent_near():
     """With a heartbeat, a near core that stands still is dead to farsockd."""
     with Far() as far:
@@ -285,7 +289,7 @@ def silent_near():
         wants(sh, "send c before", "6")
         sh.child.send_signal(signal.SIGSTOP)
         check_equal(receive_all(peer), b"before")
-        until("its link is gone", lambda: links(far) == 0, 10)
+        until("its link is gone", lambda: links(far) == 0)
         sh.child.send_signal(signal.SIGCONT)
         wants(sh, "recv c 10", "ECONNRESET")
 
