@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdarg.h>
@@ -40,6 +41,7 @@ enum kind {
     TRUNCATE,
     SEND,
     RECEIVE,
+    PORT_RANGE,
 };
 
 static struct plan nothing;
@@ -140,6 +142,22 @@ int fcntl(int fd, int command, ...) {
         real = f;
     }
     return real(fd, command, arg);
+}
+
+// As Linux before 6.3, which has no IP_LOCAL_PORT_RANGE.
+int setsockopt(int fd, int level, int name, const void *v, socklen_t len) {
+    enum { PORT_RANGE_OPTION = 51 };
+    static int (*_Atomic real)(int, int, int, const void *, socklen_t);
+    if (level == IPPROTO_IP && name == PORT_RANGE_OPTION && fails(PORT_RANGE)) {
+        return -1;
+    }
+    if (!real) {
+        void *p = next("setsockopt");
+        int (*f)(int, int, int, const void *, socklen_t);
+        memcpy(&f, &p, sizeof f);
+        real = f;
+    }
+    return real(fd, level, name, v, len);
 }
 
 void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset) {

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: MIT
 
 import contextlib
+import errno
+import os
 import shutil
 import signal
 import socket
@@ -12,9 +14,11 @@ import tempfile
 from pathlib import Path
 
 from harness import (
+    BUILD,
     FARSOCK,
     FARSOCKD,
     PATIENCE_S,
+    SANITIZED,
     TOP,
     Far,
     Native,
@@ -411,6 +415,33 @@ def ports_of_what_is_dissolved():
             sh = far.shell()
             for calls, results in zip(DISSOLVED, native):
                 check_equal(dissolved(sh, calls), results, calls)
+            for s in others:
+                s.close()
+
+
+@test
+def ports_that_an_older_linux_keeps():
+    """Before Linux 6.3 a port found under rules stays when a connection is dissolved."""
+    if SANITIZED:
+        skip("a sanitizer's run time takes these calls itself")
+    calls = [UDP4, f"bind s {PEER} 0", TO_PEER]
+    with tempfile.NamedTemporaryFile(prefix="farsock-test-") as plan:
+        os.chmod(plan.name, 0o666)
+        # Every setsockopt(IP_LOCAL_PORT_RANGE): see tests/scarcity/shim.c.
+        plan.write(struct.pack("5i", 13, 0, 1 << 30, errno.ENOPROTOOPT, 0))
+        plan.flush()
+        prefix = ["env", f"LD_PRELOAD={BUILD / 'test/scarcity.so'}", f"FAULTS={plan.name}"]
+        with Ruled(policy("allow", f"deny bind udp any:{LOWEST}-{DENIED - 1}"), prefix) as far:
+            few_ports(far.net)
+            others = peers(far.net)
+            sh = far.shell()
+            results = [sh(call) for call in calls]
+            port = int(sh("getsockname s").split()[-1])
+            check(DENIED <= port <= HIGHEST, f"at {port}")
+            results.append(sh(DISSOLVE))
+            check_equal(results, ["0"] * 4)
+            check_equal(sh("getsockname s").split()[-1], str(port))
+            check_equal(sh(f"bind s {PEER} 0"), "EINVAL")
             for s in others:
                 s.close()
 

@@ -53,7 +53,7 @@ FAULTS = {
     "ftruncate": (10, errno.ENOSPC),
     "sendmsg": (11, errno.ENOBUFS),
     "recvmsg": (12, errno.ENOMEM),
-}
+}  # 13 is test_policy's
 
 
 class Plan:
