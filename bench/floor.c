@@ -4,7 +4,7 @@
 // that could go wrong is looked at.
 // SPDX-License-Identifier: MIT
 //
-//   usage: floor write|read|both|trip|connect PORT FAR_CPU SIZE
+//   usage: floor write|read|both PORT FAR_CPU SIZE
 //
 // FAR_CPU: where the far process runs, -1 for anywhere. Prints its process id
 // after "ready".
@@ -34,13 +34,10 @@ struct ring {
 // A bell may have been rung for what its hearer has seen by itself; so rounds
 // are told by numbers.
 struct shared {
-    _Alignas(64) _Atomic uint64_t asked;   // rounds, by near
-    uint64_t bytes;                        // of the last
-    _Alignas(64) _Atomic uint64_t done;    // rounds, by far
-    _Alignas(64) _Atomic uint64_t wanted;  // connections, by near
-    _Alignas(64) _Atomic uint64_t answers; // two for each, by far
-    _Alignas(64) _Atomic bool near_sleeps;
-    _Atomic uint64_t bells; // of rings, rung
+    _Alignas(64) _Atomic uint64_t asked; // rounds, by near
+    uint64_t bytes;                      // of the last
+    _Alignas(64) _Atomic uint64_t done;  // rounds, by far
+    _Atomic uint64_t bells;              // of rings, rung
     struct ring tx, rx;
 };
 
@@ -168,54 +165,13 @@ static void far_stream(char work, uint64_t bytes) {
     ring_bell(near_bell);
 }
 
-static void far_trips(uint64_t count) {
-    far_command('p', count);
-    ring_bell(near_bell);
-    for (uint64_t i = 0; i < count; i++) {
-        sleep_at(far_bell);
-        to_peer(mem->tx.data, 1);
-        from_peer(mem->rx.data, 1);
-        ring_bell(near_bell);
-    }
-}
-
-static void answer(void) {
-    mem->answers++;
-    if (mem->near_sleeps) {
-        ring_bell(near_bell);
-    }
-}
-
-// As connect.c: an address of its own for each of many.
-static void far_connections(uint64_t count, int port) {
-    static uint32_t host;
-    static uint64_t done;
-    for (uint64_t end = done + count; done < end; done++) {
-        while (mem->wanted == done) {
-            sleep_at(far_bell);
-        }
-        host = host % HOSTS + 1u;
-        int s = connected(SOCK_STREAM, port, host);
-        answer();
-        ok("recv", recv(s, mem->rx.data, 1, 0));
-        answer();
-        close(s);
-    }
-}
-
-static void run_far(char work, int port, int cpu) {
+static void run_far(char work, int cpu) {
     become_far(cpu);
     for (uint64_t done = 0;; done++) {
         while (mem->asked == done) {
             sleep_at(far_bell);
         }
-        if (work == 't') {
-            far_trips(mem->bytes);
-        } else if (work == 'c') {
-            far_connections(mem->bytes, port);
-        } else {
-            far_stream(work, mem->bytes);
-        }
+        far_stream(work, mem->bytes);
     }
 }
 
@@ -260,56 +216,15 @@ static void near_stream(char work, uint64_t bytes) {
     }
 }
 
-static void near_trips(uint64_t count, struct times *times) {
-    sleep_at(near_bell);
-    uint64_t now = now_ns();
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t from = now;
-        ring_bell(far_bell);
-        sleep_at(near_bell);
-        now = now_ns();
-        times_add(times, now - from);
-    }
-}
-
-static void wait_for_answer(uint64_t number) {
-    while (mem->answers < number) {
-        mem->near_sleeps = true;
-        if (mem->answers < number) {
-            sleep_at(near_bell);
-        }
-        mem->near_sleeps = false;
-    }
-}
-
-static void near_connections(uint64_t count) {
-    static uint64_t answers;
-    for (uint64_t i = 0; i < count; i++) {
-        mem->wanted++;
-        ring_bell(far_bell);
-        wait_for_answer(++answers);
-        wait_for_answer(++answers);
-    }
-}
-
 static void near_round(char work, uint64_t n) {
-    static struct times times;
-    bool trips = work == 't';
-    memset(&times, 0, sizeof times);
     uint64_t bells = mem->bells;
     uint64_t start = now_ns();
-    mem->bytes = trips || work == 'c' ? n : n * size;
+    mem->bytes = n * size;
     mem->asked++;
     ring_bell(far_bell);
-    if (trips) {
-        near_trips(n, &times);
-    } else if (work == 'c') {
-        near_connections(n);
-    } else {
-        near_stream(work, n * size);
-    }
+    near_stream(work, n * size);
     // Nothing is lost: in its place the doorbells.
-    tell(now_ns() - start, n, mem->bells - bells, trips ? &times : NULL);
+    tell(now_ns() - start, n, mem->bells - bells, NULL);
 }
 
 static void open_ring(struct ring *r, uint64_t bytes) {
@@ -330,15 +245,12 @@ int main(int argc, char **argv) {
     }
     open_ring(&mem->tx, TX_RING);
     open_ring(&mem->rx, RX_RING);
-    if (work != 'c') {
-        int on = 1;
-        sock = connected(SOCK_STREAM, port, 1);
-        ok("option",
-            setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
-    }
+    int on = 1;
+    sock = connected(SOCK_STREAM, port, 1);
+    ok("option", setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
     pid_t far = (pid_t)ok("fork", fork());
     if (far == 0) {
-        run_far(work, port, cpu);
+        run_far(work, cpu);
     }
     printf("ready %d\n", (int)far);
     fflush(stdout);

@@ -114,7 +114,7 @@ def links(count):
 def micropython(what, name, **more):
     return Work(
         f"MicroPython {name}", "mpy.py", first=(what,), args=(64 * KIB,),
-        python=True, floor=("floor", what), **more,
+        python=True, floor=("floor_call" if what == "trip" else "floor", what), **more,
     )  # fmt: skip
 
 
@@ -139,13 +139,13 @@ WORKS = [
     stream("both ways 64 KiB", "both", 64 * KIB, goal=0.9, floor=("floor", "both")),
     stream("write 64 B, Nagle", "nagle", 64),
     Work(
-        TRIP, "trip", kind="p50", start=100, goal={ONE: 1.5, AMP: 1.0}, floor=("floor", "trip"),
+        TRIP, "trip", kind="p50", start=100, goal={ONE: 1.5, AMP: 1.0}, floor=("floor_call", "trip"),
         trace=True,
     ),
     *(datagrams(what, size) for what in ("send", "receive") for size in (64, 1400)),
     Work(
         "connect, byte, close", "connect", peer=("peer", "greet"), goal=0.7,
-        floor=("floor", "connect"), trace=True,
+        floor=("floor_call", "connect"), trace=True,
     ),
     Work(POLL, "poll", args=(1000,), kind="time", goal=0.2, sockets=1000),
     crowd(50, 50, FEW),

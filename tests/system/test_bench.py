@@ -85,9 +85,10 @@ def report():
         row = found[name]
         check(min(row["native"], row["farsock"], row["ratio"]) > 0, row)
         check(min(c["cpu_ns"] for c in row["cost"].values()) > 0, row)
-    # Who sleeps is kicked: so the bytes went over the link.
+    # farsockd sleeps, and is kicked: so the bytes went over the link. Near is not where
+    # farsockd runs at once and has the answer before near can sleep.
     cost = found["round trip"]["cost"]["farsock"]
-    check(cost["near_kicks"] > 0 and cost["far_kicks"] > 0, cost)
+    check(cost["near_kicks"] > 0, cost)
     curve = list(found["round trip"]["latency_us"]["farsock"].values())
     check(curve == sorted(curve) and curve[0] > 0, curve)
     check(found["round trip"]["floor"] > 0, found["round trip"])
