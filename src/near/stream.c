@@ -95,9 +95,9 @@ static int32_t try_locked(struct far_link *l, uint32_t slot, int sock,
     struct rest *r, bool arm) {
     struct fari_sock *s = &l->socks[slot];
     int32_t n = fari_check_ring(l, slot, sock, &s->tx_lock);
-    // What it is in the middle of goes in as a whole, as natively, even if its
-    // first bytes have just been answered by a reset.
-    if (n == FAR_OK && (arm || r->done == 0)) {
+    // Once: what there is room for goes in as a whole, as natively, even if its
+    // first bytes are answered by a reset meanwhile.
+    if (n == FAR_OK) {
         n = fari_may_send(l, slot, r->done == 0);
     }
     while (n == FAR_OK && r->len > r->done) {

@@ -258,7 +258,7 @@ struct far_link *far_side_begin(struct input *in, struct input changes,
     lay.lines -= how == 0xfc;
     f->link = far_link_init(f->memory, f->region, f->bytes, &lay, &f->port,
         NULL, &err);
-    if (f->link && !(how & 0x80)) {
+    if (f->link && how != 0xfb) {
         // This far side's streams are connected also if nobody asked for it.
         fari_has_streams(f->link);
     }
