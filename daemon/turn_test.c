@@ -246,6 +246,31 @@ TEST(that_slots_are_free_goes_with_the_next_answer) {
     engine_free(rig.engine);
 }
 
+// True if near had to ring for it.
+static bool kick_rings(void) {
+    struct far_msg m = {.op = FAR_OP_KICK};
+    return far_msg_put(&rig.cmd, m, NULL, 0, NULL, 0) == FAR_OK &&
+           far_msg_publish(&rig.cmd);
+}
+
+// The network woke far, near answers: far looks before it sleeps.
+TEST(a_link_that_is_awake_is_not_rung) {
+    rig_prepare(&rig, (struct rig_options){.ring = 4096});
+    CHECK_EQ(open_slot(0, FAR_SOCK_STREAM), FAR_OK);
+    for (int i = 0; i < 3; i++) {
+        turn();
+        link_wake(rig.link);
+        CHECK(!kick_rings());
+        turn();
+        CHECK(far_msg_is_read(&rig.cmd));
+        CHECK(kick_rings());
+        rig_bell(&rig);
+        turn();
+        CHECK(far_msg_is_read(&rig.cmd));
+    }
+    engine_free(rig.engine);
+}
+
 // --- What near is told of a flood ---
 
 // Has the peer send that much, and waits until the kernel has all of it.
@@ -417,6 +442,7 @@ int main(void) {
         CASE(a_close_with_a_reset_takes_many_turns),
         CASE(a_connection_that_stands_at_once_is_the_answer),
         CASE(that_slots_are_free_goes_with_the_next_answer),
+        CASE(a_link_that_is_awake_is_not_rung),
         CASE(a_flood_is_told_of_at_three_quarters_of_a_ring),
         CASE(a_flood_that_ends_with_a_turn_is_told_of_in_the_next),
         CASE(who_is_alone_moves_more_in_a_turn),

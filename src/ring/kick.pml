@@ -3,7 +3,7 @@
 // one look at wake, and still nobody sleeps beside bytes.
 // SPDX-License-Identifier: MIT
 //
-// models: src/ring/msg.c: far_msg_publish far_msg_pending far_msg_get advance far_msg_may_sleep
+// models: src/ring/msg.c: far_msg_publish far_msg_pending far_msg_get advance far_msg_may_sleep far_msg_awake
 // models: src/near/slot.c: fari_kick_locked
 // models: src/near/near.h: fari_store_tx fari_tell_tx
 // models: src/near/state.c: fari_publish_tx fari_arm_rx
@@ -97,6 +97,7 @@ next:
 
 active proctype reader() {
     byte h, k;
+    bit elsewhere; // something else woke it
     do
     :: tail == MOST -> break
     :: tail < MOST ->
@@ -148,7 +149,12 @@ wait:
         :: else
         fi;
 #endif
-        atomic { bell == 1 -> bell = 0 };
+        if
+        :: atomic { bell == 1 -> bell = 0 }
+        :: elsewhere == 0 ->
+            elsewhere = 1;
+            sleep_at = BEHIND // nobody need ring while it is awake
+        fi;
         goto wait;
 more:
         h = 0; k = 0

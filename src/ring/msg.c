@@ -180,6 +180,11 @@ bool far_msg_may_sleep(struct far_msg_reader *r) {
     return refresh_head(r) == 0;
 }
 
+void far_msg_awake(struct far_msg_reader *r) {
+    // Behind every head that comes; it goes out with the next CLEAN of tail.
+    far_store(&r->out->wake, r->tail - 1u);
+}
+
 bool far_msg_is_read(struct far_msg_writer *w) {
     return refresh_tail(w) != FAR_OK || w->tail == w->head;
 }

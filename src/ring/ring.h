@@ -130,6 +130,11 @@ int far_msg_get(struct far_msg_reader *r, struct far_msg *m, void *buf);
 // the caller may sleep. FAR_EBADMSG shows at the next far_msg_get().
 bool far_msg_may_sleep(struct far_msg_reader *r);
 
+// Publishes "ring for nothing", for a reader that was woken by something else
+// and will call far_msg_may_sleep() before it sleeps. No barrier: a writer that
+// does not see it rings once too often.
+void far_msg_awake(struct far_msg_reader *r);
+
 // True if the reader has taken all that was published, as far as is known; and
 // if something is there to be read. For who does not trust doorbells.
 bool far_msg_is_read(struct far_msg_writer *w);

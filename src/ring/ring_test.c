@@ -130,6 +130,24 @@ TEST(only_a_sleeper_is_rung) {
     CHECK(far_msg_may_sleep(&r));
 }
 
+TEST(who_was_woken_by_something_else_is_not_rung) {
+    struct far_msg m;
+    uint8_t buf[FAR_RECORD_MAX];
+    start(0);
+    for (int i = 0; i < 3; i++) {
+        CHECK(far_msg_may_sleep(&r));
+        far_msg_awake(&r);
+        CHECK(put_kick(1) == FAR_OK);
+        CHECK(!far_msg_publish(&w));
+        CHECK(!far_msg_may_sleep(&r));
+        CHECK(far_msg_get(&r, &m, buf) == 1);
+        CHECK(far_msg_may_sleep(&r));
+        CHECK(put_kick(2) == FAR_OK);
+        CHECK(far_msg_publish(&w));
+        CHECK(far_msg_get(&r, &m, buf) == 1);
+    }
+}
+
 TEST(several_messages_before_one_check_ring_once) {
     start(0);
     CHECK(far_msg_may_sleep(&r));
@@ -214,6 +232,8 @@ int main(void) {
         {"what_is_not_published_is_not_seen",
             what_is_not_published_is_not_seen},
         {"only_a_sleeper_is_rung", only_a_sleeper_is_rung},
+        {"who_was_woken_by_something_else_is_not_rung",
+            who_was_woken_by_something_else_is_not_rung},
         {"several_messages_before_one_check_ring_once",
             several_messages_before_one_check_ring_once},
         {"a_kick_is_pending_until_it_is_consumed",
