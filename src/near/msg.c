@@ -265,10 +265,13 @@ int far_sendmmsg(struct far_link *l, int sock, struct far_mmsghdr *v,
 int far_recvmmsg(struct far_link *l, int sock, struct far_mmsghdr *v,
     uint32_t count, uint32_t flags, uint64_t deadline_ns) {
     uint32_t done = 0;
-    uint32_t slot = fari_find(l, sock);
-    int32_t n = slot == FARI_NO_SLOT         ? FAR_EBADF
-                : (flags & FAR_MSG_ERRQUEUE) ? FAR_OK
-                                             : fari_take_error(l, slot);
+    // Pinned, that it takes no error of one that comes in its place.
+    uint32_t slot = fari_pin(l, sock);
+    if (slot == FARI_NO_SLOT) {
+        return FAR_EBADF;
+    }
+    int32_t n = flags & FAR_MSG_ERRQUEUE ? FAR_OK : fari_take_error(l, slot);
+    fari_unpin(l, slot);
     while (n >= 0 && done < count) {
         n = far_recvmsg(l, sock, &v[done].hdr, flags, deadline_ns);
         flags |= FAR_MSG_LATER;
