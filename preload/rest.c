@@ -8,15 +8,17 @@
 // sleep moves all of it.
 
 // The stream is no more the link's, although the thread that forks may not have
-// said so yet.
+// said so yet; it lets go of what the descriptor was when it does.
 static bool has_moved(int fd) {
     uint32_t unused;
-    struct psock *s = psock_at(fd);
-    return s ? s->kind == PSOCK_FAR &&
-                   far_sockinfo(s->link->near, s->handle, &unused, &unused,
-                       &unused) < 0 &&
-                   carried_now(fd)
-             : is_carried(fd);
+    struct psock *s = psock_hold(fd);
+    bool stays =
+        s && (s->kind != PSOCK_FAR || far_sockinfo(s->link->near, s->handle,
+                                          &unused, &unused, &unused) >= 0);
+    if (s) {
+        psock_let_go(s);
+    }
+    return !stays && carried_now(fd);
 }
 
 static bool has_rest(int fd, ssize_t done, size_t len) {
