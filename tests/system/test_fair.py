@@ -119,8 +119,9 @@ def compare(flood, same):
     share = max(least["native", flood][1] / least["native", "quiet"][1], 1)
     most = MOST * least["far", "quiet"][1] * share
     check(least["far", flood][0] <= most, f"{flood}: most take more than {most:.0f} us")
+    # Few round trips, of programs that all share the processors: p99 has twice that.
     tails = {key: middle(trials, 1) for key, trials in times.items()}
-    most = MOST * tails["far", "quiet"] * max(tails["native", flood] / tails["native", "quiet"], 1)
+    most = 2 * MOST * tails["far", "quiet"] * max(tails["native", flood] / tails["native", "quiet"], 1)
     check(not QUIET or tails["far", flood] <= most, f"{flood}: p99 is above {most:.0f} us")
 
 
