@@ -16,8 +16,11 @@ static void free_link(struct link *l);
 void link_wake(struct link *l) {
     if (node_is_alone(&l->busy)) {
         node_append(&l->engine->busy, &l->busy);
-        // Its turn ends with a look for messages.
-        far_msg_awake(&l->cmd);
+        // Its turn ends with a look for messages, but a dead one's: its memory
+        // may be another life's by now.
+        if (!l->dead) {
+            far_msg_awake(&l->cmd);
+        }
     }
 }
 

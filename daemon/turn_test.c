@@ -268,6 +268,10 @@ TEST(a_link_that_is_awake_is_not_rung) {
         turn();
         CHECK(far_msg_is_read(&rig.cmd));
     }
+    // A dead one's memory may be another life's.
+    uint32_t wake = far_load(&rig.cmd.in->wake);
+    engine_link_drop(rig.link);
+    CHECK_EQ(far_load(&rig.cmd.in->wake), wake);
     engine_free(rig.engine);
 }
 
