@@ -335,7 +335,7 @@ static void op_shutdown(struct request *q) {
     int32_t r;
     if (how < 0) {
         r = FAR_EINVAL;
-    } else if (how != SHUT_RD && tx_used(s) && !s->tx_dead) {
+    } else if (how != SHUT_RD && tx_used(s)) {
         r = shutdown_later(s, how);
     } else {
         r = far_result(shutdown(s->fd, how));

@@ -361,7 +361,7 @@ static int probe(struct far_link *l, uint32_t slot, const struct dgram *d,
     uint32_t least = s->family == FAR_AF_INET ? 20 : 40;
     bool other = raw && missing && err == FAR_EINVAL && d->len >= least;
     // No room, or no answer yet: then it is not said of this one.
-    if (err == FAR_EAGAIN || err > 0 || other) {
+    if (err == FAR_EAGAIN || other) {
         err = FAR_OK;
     }
     bool shut = missing && !raw && fari_has(s, FARI_SHUT_WR);

@@ -150,7 +150,7 @@ static inline bool is_quiet(const struct far_link *l, int sock,
                (fari_get(&s->err_seen) << FAR_ST_ERR_SHIFT | state) &&
            far_load(&line->urg) == fari_get(&s->urg_word) &&
            fari_urg(s) == FARI_URG_NONE && FARI_GET(s->flags) == 0 &&
-           fari_get(&s->rcvlowat) != 0 && !fari_is_down(l);
+           !fari_is_down(l);
 }
 
 // quiet: a look that found nothing has been made.

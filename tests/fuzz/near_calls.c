@@ -266,9 +266,23 @@ void call_crowd(uint8_t i) {
     }
 }
 
+// Other threads' requests have filled the ring, of which far takes nothing.
+static void fill_requests(struct far_link *l, uint8_t i) {
+    const struct far_msg m = {.op = FAR_OP_KICK, .sock = i};
+    fari_lock_link(l);
+    while (!fari_is_down(l) &&
+           far_msg_put(&l->cmd, m, NULL, 0, NULL, 0) == FAR_OK) {
+    }
+    fari_unlock_link(l);
+}
+
 // Another thread has the link's lock, or a ring's, until somebody waits for it.
 void call_hold(uint8_t i) {
     uint8_t how = take8(choices());
+    if (how == 0x5a) { // seldom
+        fill_requests(the_link(), i);
+        return;
+    }
     uint32_t slot = far_slot(sock(i)) % FAR_SIDE_SOCKETS;
     far_side_hold(how & 1   ? &the_link()->socks[slot].tx_lock
                   : how & 2 ? &the_link()->socks[slot].rx_lock
