@@ -2,6 +2,7 @@
 # The network goes away and comes back; names that nobody answers.
 # SPDX-License-Identifier: MIT
 
+import select
 import subprocess
 import tempfile
 from pathlib import Path
@@ -140,6 +141,37 @@ def lookups_that_hang():
         query, who = resolver.recvfrom(2000)
         resolver.sendto(no_such_name(query), who)
         for i in range(3):
+            check_equal(sh.result(f"q{i}"), "EAI -2")
+        resolver.close()
+
+
+@test
+def a_lookup_of_each():
+    """Names that hang in all threads but one: each further link has a spare one."""
+    # Four of farsockd's eight: the rest is for other users.
+    directory = tempfile.TemporaryDirectory(prefix="farsock-test-")
+    conf = Path(directory.name) / "farsockd.conf"
+    conf.write_text("[link]\nlookups = 4\n")
+    with Far(["--config", conf], prefix=with_resolver(Path(directory.name))) as far:
+        resolver = far.net.udp(53)
+        shells = [far.shell() for _ in range(8)]
+        asked = []
+        # Two of the first link's are three with the second's, and then it is one
+        # of each: the eighth finds all threads that are for links at work.
+        asking = [shells[0], *shells]
+        for i, sh in enumerate(asking):
+            sh.begin(f"q{i}", f"lookup name{i}.example 80 2 1")
+            if i < 8:
+                asked.append(resolver.recvfrom(2000))
+        until("all are open", lambda: len(requests(far)) == 9)
+        check(shells[7].waits("q8"), "one more than there are threads for")
+        check(not select.select([resolver], [], [], 0)[0], "a ninth name is asked for")
+        for i in range(9):
+            query, who = asked[i]
+            resolver.sendto(no_such_name(query), who)
+            if i == 0:
+                asked.append(resolver.recvfrom(2000))
+        for i, sh in enumerate(asking):
             check_equal(sh.result(f"q{i}"), "EAI -2")
         resolver.close()
 
