@@ -1,9 +1,22 @@
 // connect() that waits: its result is that of the moment the connection stands.
 // SPDX-License-Identifier: MIT
+#include <sys/syscall.h>
+
 #include "daemon/rig_test.h"
 
 static struct rig rig;
 static uint16_t port;
+static bool keeps_connections; // as a security module may
+
+int connect_or_not(int fd, const struct sockaddr *sa,
+    socklen_t len) __asm__("connect"); // in place of the C library's
+int connect_or_not(int fd, const struct sockaddr *sa, socklen_t len) {
+    if (keeps_connections && sa->sa_family == AF_UNSPEC) {
+        errno = EACCES;
+        return -1;
+    }
+    return (int)syscall(SYS_connect, fd, sa, len);
+}
 
 // A listener that takes no further connection now: its queue is full, and the
 // kernel drops what comes.
@@ -83,11 +96,37 @@ TEST(the_result_is_given_once) {
     rig_down(&rig);
 }
 
+TEST(a_connection_that_is_not_dissolved_stands) {
+    int queued;
+    rig_up(&rig, (struct rig_options){0});
+    int listener = full_listener(&queued);
+    struct far_req_addr to = rig_addr(port);
+    struct far_req_addr none = {.addr = {.family = FAR_AF_UNSPEC}};
+    to.flags = FAR_CONNECT_WAITS;
+    CHECK_EQ(rig_socket(&rig, 0, FAR_SOCK_STREAM), FAR_OK);
+    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to), FAR_EINPROGRESS);
+    close(accept(listener, NULL, NULL));
+    int fd = accept(listener, NULL, NULL);
+    CHECK(rig_state(&rig, 0, FAR_ST_CONNECTED, FAR_ST_CONNECTED));
+    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to), FAR_OK);
+    keeps_connections = true;
+    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &none, sizeof none), FAR_EACCES);
+    keeps_connections = false;
+    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to), FAR_EISCONN);
+    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &none, sizeof none), FAR_OK);
+    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to), FAR_OK);
+    close(fd);
+    close(queued);
+    close(listener);
+    rig_down(&rig);
+}
+
 int main(void) {
     static const struct test_case cases[] = {
         CASE(a_reset_after_the_connection_stood_is_the_next_calls),
         CASE(one_that_does_not_wait_hears_of_it),
         CASE(the_result_is_given_once),
+        CASE(a_connection_that_is_not_dissolved_stands),
     };
     return RUN_TESTS(cases);
 }

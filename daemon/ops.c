@@ -276,7 +276,8 @@ static void op_connect(struct request *q) {
         return;
     }
     int32_t r = far_result(connect(s->fd, (struct sockaddr *)&sa, len));
-    s->connect_known = s->connect_told = false;
+    s->connect_known = false;
+    s->connect_told &= r != FAR_OK; // else it is dissolved
     s->connect_waits = (req.flags & FAR_CONNECT_WAITS) &&
                        (r == FAR_EINPROGRESS || r == FAR_EALREADY);
     s->goal = req.addr;
