@@ -104,7 +104,7 @@ def what_counts_as_a_difference():
 
 @test
 def bugs_to_plant():
-    """Each of planted/bugs is about a line that is there."""
+    """Each of planted/bugs is about a line that is there, and compiles."""
     differential("--check", program=PLANTED)
 
 
