@@ -139,5 +139,6 @@ NOTES = (
 
 
 def note_on(row):
+    """None: there is nothing to say."""
     name = f"{row['placement']}: {row['name']}"
-    return next((text for pattern, text in NOTES if re.search(pattern, name)), "-")
+    return next((text for pattern, text in NOTES if re.search(pattern, name)), None)

@@ -161,24 +161,40 @@ def main_table(rows):
     return table(rows, head, cells)
 
 
-def missed_table(rows):
-    """Of what does not reach its goal: how near the floor it is, and why."""
+def missed_table(rows, notes):
+    """Of what does not reach its goal: how near the floor it is, and which note."""
 
     def cells(row):
         floor = row["floor"]
         got = row["ratio"] if row["goal_is_of"] == "ratio" else row["farsock"]
         of_floor = got / floor if floor and got is not None else None
         return [
-            f"{row['placement']}: {row['name']}", figure(got),
-            goal_text(row), figure(floor), figure(of_floor), note_on(row),
+            f"{row['placement']}: {row['name']}", figure(got), goal_text(row),
+            figure(floor), figure(of_floor), note_number(row, notes),
         ]  # fmt: skip
 
     return table(rows, ["work", "got", "goal", "floor", "of the floor", "where it goes"], cells)
 
 
+def note_number(row, notes):
+    """The place of its note among those of all rows."""
+    note = note_on(row)
+    return f"[{notes.index(note) + 1}]" if note else "-"
+
+
+def numbered(note, number):
+    first = f"[{number}] "
+    return textwrap.fill(
+        note, 80, initial_indent=first, break_on_hyphens=False, break_long_words=False
+    )
+
+
 def missed(rows, level):
     found = [row for row in rows if row["met"] is False]
-    text = f"{level} What does not reach its goal\n\n{missed_table(found)}\n"
+    # Each once, in the order of the rows.
+    notes = list(dict.fromkeys(note for row in found if (note := note_on(row))))
+    text = f"{level} What does not reach its goal\n\n{missed_table(found, notes)}\n"
+    text += "".join(numbered(note, n) + "\n\n" for n, note in enumerate(notes, 1))
     return text if found else ""
 
 
