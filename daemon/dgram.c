@@ -379,6 +379,7 @@ static uint32_t record_tx(struct sock *s, uint32_t most, uint32_t *count) {
 uint32_t dgram_tx(struct sock *s, uint32_t budget) {
     uint32_t moved = 0;
     s->tx_part_seen = false;
+    s->tx_tiny = false;
     uint32_t count = 0;
     uint32_t share = engine_share(s->link->engine, TURN_DATAGRAMS);
     while (count < share) {
@@ -395,6 +396,7 @@ uint32_t dgram_tx(struct sock *s, uint32_t budget) {
         moved += n;
         if (tx_used(s) &&
             (count == share || now_ns() >= s->link->turn_end_ns)) {
+            s->tx_tiny = moved < budget;
             moved = moved < budget ? budget : moved;
             break;
         }

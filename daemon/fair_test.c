@@ -120,6 +120,92 @@ TEST(so_does_a_quiet_socket_of_the_same_link) {
     rig_free(&floods[0]);
 }
 
+// Near fills the ring with datagrams, and waits for a third of it.
+static void fill(struct rig *r, uint16_t port, uint32_t len) {
+    static uint8_t bytes[4096];
+    struct near_sock *s = &r->socks[0];
+    struct far_req_addr to = rig_addr(port);
+    struct far_dgram head = {.len = len, .flags = FAR_DGRAM_ADDR};
+    uint32_t ring = r->layout.tx_ring;
+    uint32_t size = (uint32_t)(sizeof head + sizeof to.addr) + FAR_ALIGN8(len);
+    for (uint32_t i = 0; i < ring / size; i++) {
+        far_ring_put(s->tx, ring, s->tx_head, &head, sizeof head);
+        far_ring_put(s->tx, ring, s->tx_head + (uint32_t)sizeof head, &to.addr,
+            sizeof to.addr);
+        far_ring_put(s->tx, ring, s->tx_head + size - FAR_ALIGN8(len), bytes,
+            FAR_ALIGN8(len));
+        s->tx_head += size;
+    }
+    far_store(&s->line->tx_wake, s->tx_head - ring + ring / 3u - 1u);
+    FAR_WMB();
+    far_store(&s->line->tx_head, s->tx_head);
+    rig_kick(r, 0);
+}
+
+// How often near hears until so much room is free, and in the next turn, which
+// serves somebody quiet.
+struct heard {
+    uint32_t alone, beside;
+};
+
+static uint32_t kicks(struct rig *r) {
+    struct far_msg m;
+    r->kicked = 0;
+    while (rig_get(r, &m, 0)) {
+    }
+    return r->kicked;
+}
+
+static struct heard hear(uint32_t len, bool waits, uint32_t room) {
+    struct rig *flood = &floods[0];
+    struct heard heard;
+    uint16_t port;
+    rig_prepare(flood, (struct rig_options){.ring = RING});
+    rig_prepare(&other, (struct rig_options){.engine = flood->engine});
+    peers[0] = peer_open(SOCK_DGRAM, &port);
+    peers[1] = stream(&other, 0);
+    rig_place(flood, 0);
+    struct far_req_socket req = {
+        .rings = flood->socks[0].rings,
+        .family = FAR_AF_INET,
+        .type = FAR_SOCK_DGRAM,
+    };
+    ask(flood, FAR_OP_SOCKET, 0, &req, sizeof req);
+    fill(flood, port, len);
+    if (!waits) {
+        far_store(&flood->socks[0].line->tx_wake, flood->layout.index_base);
+    }
+    kicks(flood);
+    while (sent(flood, 0) < room) {
+        turn();
+    }
+    heard.alone = kicks(flood);
+    put(&other, 0, 1);
+    turn();
+    heard.beside = kicks(flood);
+    end();
+    rig_free(&other);
+    rig_free(flood);
+    return heard;
+}
+
+TEST(beside_somebody_quiet_tiny_datagrams_go_on_in_small_steps) {
+    struct heard tiny = hear(1, true, 2 * RIVAL_ROOM);
+    CHECK_EQ(tiny.alone, 0);
+    CHECK_EQ(tiny.beside, 1);
+    CHECK_EQ(hear(1, true, RIVAL_ROOM / 4).beside, 0);
+}
+
+TEST(those_that_are_not_tiny_do_not) {
+    struct heard long_ones = hear(2000, true, 2 * RIVAL_ROOM);
+    CHECK_EQ(long_ones.alone, 0);
+    CHECK_EQ(long_ones.beside, 0);
+}
+
+TEST(nor_does_who_waits_for_no_room_hear_of_it) {
+    CHECK_EQ(hear(1, false, 2 * RIVAL_ROOM).beside, 0);
+}
+
 // Their turns are over before all had one: the others have theirs next.
 TEST(links_that_flood_take_turns) {
     for (uint32_t i = 0; i < FLOODS; i++) {
@@ -153,6 +239,9 @@ int main(void) {
     static const struct test_case cases[] = {
         CASE(a_quiet_link_goes_before_a_flood_and_shortens_its_turns),
         CASE(so_does_a_quiet_socket_of_the_same_link),
+        CASE(beside_somebody_quiet_tiny_datagrams_go_on_in_small_steps),
+        CASE(those_that_are_not_tiny_do_not),
+        CASE(nor_does_who_waits_for_no_room_hear_of_it),
         CASE(links_that_flood_take_turns),
     };
     return RUN_TESTS(cases);

@@ -125,6 +125,15 @@ static bool is_held(const struct sock *s) {
     return s->rx_goes_on && rx_free(s) > s->rx_size / 4u;
 }
 
+// Near waits for room, and it has written tiny datagrams: before a third of its
+// ring is full of them again it keeps a processor for long, for which somebody
+// quiet may wait. Beside such it goes on in small steps.
+static bool is_told_early(const struct sock *s, uint32_t tx_wake) {
+    return s->tx_tiny && s->link->engine->rival_ns &&
+           s->tx_size - tx_used(s) >= RIVAL_ROOM &&
+           tx_wake - s->tx_tail < s->tx_size;
+}
+
 void sock_publish(struct sock *s) {
     const struct far_near_line *near = near_line(s);
     store_line(s);
@@ -137,6 +146,7 @@ void sock_publish(struct sock *s) {
         uint32_t tx_wake = far_load(&near->tx_wake);
         uint32_t rx_wake = far_load(&near->rx_wake);
         s->dirty |= far_crossed(tx_wake, s->tx_checked, s->tx_tail) ||
+                    is_told_early(s, tx_wake) ||
                     (!held && far_crossed(rx_wake, s->rx_checked, s->rx_head));
     }
     s->tx_checked = s->tx_tail;
