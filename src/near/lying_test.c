@@ -28,6 +28,7 @@ static struct {
     bool storms;    // rings without end
     bool floods;    // and writes without end
     bool waits_for_ever;
+    uint32_t kicked_at; // what near had published with its last KICK
 } far;
 
 static void *at(uint32_t line) {
@@ -57,6 +58,10 @@ static bool answer(void) {
             struct far_req_socket req;
             memcpy(&req, buf, sizeof req);
             make_line(m.sock, req.rings.gen);
+        }
+        if (m.op == FAR_OP_KICK) {
+            const struct far_near_line *lines = at(far.lay.near_socks);
+            far.kicked_at = far_load(&lines[m.sock].tx_head);
         }
         bool plain = m.op == FAR_OP_SOCKET;
         if (m.tag) {
@@ -312,6 +317,24 @@ TEST(a_datagram_whose_control_data_nobody_wants) {
     end(l);
 }
 
+// --- What an honest one sees ---
+
+// Of two parts, who waits at the peer would get the first alone.
+TEST(a_send_around_the_rings_end_is_told_at_once) {
+    static char bytes[2000];
+    struct far_link *l = begin();
+    int s = far_socket(l, FAR_AF_INET, FAR_SOCK_STREAM, 0);
+    CHECK_EQ(far_send(l, s, bytes, 2000, 0, FAR_NOWAIT), 2000);
+    answer();
+    // It has taken them, and sleeps.
+    far_store(&far.lines[0].tx_tail, 2000);
+    far_store(&far.lines[0].tx_wake, 2000);
+    CHECK(far_msg_may_sleep(&far.cmd));
+    CHECK_EQ(far_send(l, s, bytes, 100, 0, FAR_NOWAIT), 100);
+    CHECK_EQ(far.kicked_at, 2100);
+    end(l);
+}
+
 int main(void) {
     static const struct test_case cases[] = {
         CASE(a_call_that_returns_no_number_returns_none),
@@ -325,6 +348,7 @@ int main(void) {
         CASE(a_poll_of_nothing_ends_also_when_far_is_gone),
         CASE(a_datagram_that_never_comes_whole_ends_the_link),
         CASE(a_datagram_whose_control_data_nobody_wants),
+        CASE(a_send_around_the_rings_end_is_told_at_once),
     };
     return RUN_TESTS(cases);
 }
