@@ -351,6 +351,33 @@ def wrong_later_message():
 
 
 @test
+def error_of_a_shared_socket():
+    """A pending error is the process's that met it; natively who calls next gets it."""
+    needs_preload()
+    script = """
+    import os, select, socket
+    def receive(u):
+        try: return u.recv(9)
+        except OSError as e: return type(e).__name__
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.setblocking(False)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        u.connect(nobody.getsockname())
+    asks, told = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.read(asks, 1); print(receive(u), flush=True); os._exit(0)
+    u.send(b"x"); select.select([u], [], [])
+    os.write(told, b"x"); os.waitpid(pid, 0)
+    print(receive(u))
+    """
+    native = ["ConnectionRefusedError", "BlockingIOError"]
+    with Far() as far:
+        check_equal(far.native(PYTHON, "-c", textwrap.dedent(script)).end(), native)
+        check_equal(under_run(far, script), native[::-1])
+
+
+@test
 def edges():
     """EPOLLET: the end once more after a short recv(); no edge when a datagram went."""
     needs_preload()
