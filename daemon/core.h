@@ -42,6 +42,14 @@
 // of so much room already: a third of 256 KiB takes it 400 us to fill.
 #define RIVAL_ROOM 8192u
 
+// A stream trickles when in so many turns nobody else had one, and near rang so
+// many times in a row for less than that part of the ring; no more when it
+// rings for as little all the same.
+#define TURNS_LONG    1000u
+#define TRICKLE_RINGS 4u
+#define TRICKLE_VAIN  64u
+#define TRICKLE_PART  4u
+
 #define VIOLATIONS_MAX 8u // then the link is reset
 
 // So many doorbells without a message within this time are a storm; the link's
@@ -97,6 +105,13 @@ struct told {
     uint32_t lines, more;
 };
 
+// What near rings for (trickle.c).
+struct trickle {
+    bool on;
+    uint32_t rings; // for little, in a row
+    uint32_t bytes; // moved since the last
+};
+
 struct engine {
     int epoll_fd;
     int stop_fd; // eventfd
@@ -104,7 +119,8 @@ struct engine {
     _Atomic bool stop;
     uint64_t turns;
     const struct sock *runner; // whose turn was the last, never followed
-    uint32_t runs;             // how many before it were, up to TURNS_ALONE
+    uint32_t runs;             // how many before it were, up to TURNS_LONG
+    struct trickle trickle;    // of it
     struct engine_config config;
     struct epoll_event events[TURN_EVENTS];
     int event_next, event_count; // those of this turn not yet served
@@ -374,6 +390,7 @@ struct sock {
 
     uint64_t tx_bytes, rx_bytes;
     uint32_t kicks_in, kicks_out;
+    uint32_t kicks_seen; // kicks_in at the last turn
     uint32_t err_seq;
     int32_t last_error; // far_err
 };
@@ -486,6 +503,13 @@ void dgram_flush(struct sock *s, uint32_t tag, const struct far_req_flush *req);
 void dgram_cancel(struct sock *s, int32_t result); // a FLUSH that waits
 // True if a record is in the tx ring that could go now.
 bool dgram_has_work(const struct sock *s);
+
+// --- Streams that trickle (trickle.c) ---
+
+// After a turn of s that moved so much to the peer and got so much from it.
+void trickle_note(struct sock *s, uint32_t moved, uint32_t got);
+// Somebody waits.
+void trickle_end(struct engine *e);
 
 // --- Urgent data (urgent.c) ---
 

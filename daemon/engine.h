@@ -23,6 +23,7 @@ struct engine_config {
     uint64_t orphan_link_bytes; // the same per link; 0: 16 MiB
     uint32_t user_tokens;       // sockets shared by one user; 0: 4096
     uint32_t orphan_s;          // how long; 0: 10 minutes
+    bool gives_way;             // its thread does (slice.h)
 };
 
 // NULL with errno set.

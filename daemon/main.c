@@ -183,6 +183,7 @@ static int start(struct server *v) {
         .orphan_bytes = v->config.orphans,
         .orphan_link_bytes = v->config.max_orphans,
         .orphan_s = v->config.orphan_time,
+        .gives_way = true,
     };
     v->engine = engine_new(&ec);
     if (v->engine == NULL) {
@@ -242,7 +243,7 @@ static int begin(struct server *v, char *reason, size_t len) {
         return -1;
     }
     raise_descriptor_limit();
-    slice_give_way();
+    slice_give_way(true);
     if (!ready || start(v) < 0 || filter_calls(&v->config) < 0) {
         snprintf(reason, len, "cannot start: %s", strerror(errno));
         return -1;

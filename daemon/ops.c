@@ -725,6 +725,7 @@ static bool open_tag(struct link *l, const struct far_msg *m) {
     }
     t->op = m->op;
     l->engine->runner = NULL; // somebody waits
+    trickle_end(l->engine);
     t->slot = names_socket(m->op) ? m->sock : -1;
     t->since_ns = now_ns();
     l->requests++;

@@ -62,6 +62,7 @@ static int forbidden(void) {
     REFUSED(16, syscall(SYS_chmod, "/nowhere", 0))
     REFUSED(17, syscall(SYS_io_uring_setup, 1, NULL))
     REFUSED(18, syscall(SYS_mkdir, "/nowhere/at/all", 0))
+    REFUSED(19, syscall(SYS_sched_setattr, getppid(), NULL, 0))
     return 0;
 }
 
@@ -86,8 +87,13 @@ static int needed(void) {
     if (getaddrinfo("localhost", "80", NULL, &list) == EAI_SYSTEM) {
         return 5;
     }
+    // They say what is wrong with the arguments, not that they are refused.
+    if (syscall(SYS_sched_getattr, 0, NULL, 0, 0) == 0 || errno == EPERM ||
+        syscall(SYS_sched_setattr, 0, NULL, 0) == 0 || errno == EPERM) {
+        return 6;
+    }
     p = malloc(1u << 24);
-    int all = p ? 0 : 6;
+    int all = p ? 0 : 7;
     free(p);
     return all;
 }

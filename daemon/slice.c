@@ -23,11 +23,11 @@ struct attr {
     uint64_t runtime, deadline, period;
 };
 
-void slice_give_way(void) {
+void slice_give_way(bool way) {
     struct attr a = {.size = sizeof a};
     if (syscall(SYS_sched_getattr, 0, &a, sizeof a, 0) == 0 &&
         a.policy == SCHED_OTHER) {
-        a.runtime = SLICE_NS;
+        a.runtime = way ? SLICE_NS : 0;
         syscall(SYS_sched_setattr, 0, &a, 0);
     }
 }

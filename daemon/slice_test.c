@@ -42,7 +42,7 @@ static int is_longer_than_others(void) {
         return 1;
     }
     struct attr before = attr();
-    slice_give_way();
+    slice_give_way(true);
     struct attr after = attr();
     if (after.policy != SCHED_OTHER || after.nice != 7) {
         return 2;
@@ -55,13 +55,26 @@ TEST(those_it_wakes_go_before_it) {
     CHECK_EQ(in_child(is_longer_than_others), 0);
 }
 
+static int is_as_others_again(void) {
+    struct attr before = attr();
+    slice_give_way(true);
+    slice_give_way(false);
+    struct attr after = attr();
+    return after.policy == SCHED_OTHER && after.runtime == before.runtime ? 0
+                                                                          : 1;
+}
+
+TEST(and_as_late_as_others_when_asked) {
+    CHECK_EQ(in_child(is_as_others_again), 0);
+}
+
 static int stays(void) {
     struct sched_param p = {0};
     if (sched_setscheduler(0, SCHED_BATCH, &p) < 0) {
         return 1;
     }
     struct attr before = attr();
-    slice_give_way();
+    slice_give_way(true);
     struct attr after = attr();
     return after.policy == SCHED_BATCH && after.runtime == before.runtime ? 0
                                                                           : 2;
@@ -74,6 +87,7 @@ TEST(another_policy_is_left_alone) {
 int main(void) {
     static const struct test_case cases[] = {
         CASE(those_it_wakes_go_before_it),
+        CASE(and_as_late_as_others_when_asked),
         CASE(another_policy_is_left_alone),
     };
     return RUN_TESTS(cases);

@@ -449,10 +449,10 @@ static bool is_alone(const struct sock *s) {
     if (e->runner != s) {
         e->runner = s;
         e->runs = 0;
-    } else if (e->runs < TURNS_ALONE) {
+    } else if (e->runs < TURNS_LONG) {
         e->runs++;
     }
-    return e->runs == TURNS_ALONE;
+    return e->runs >= TURNS_ALONE;
 }
 
 // What a turn moves at most.
@@ -492,6 +492,7 @@ uint32_t sock_turn(struct sock *s) {
     }
     uint32_t got = is_stream(s) ? stream_rx(s, n.rx) : dgram_rx(s, n.rx);
     bool again = s->fd >= 0 && (moved >= n.tx || got >= n.rx);
+    trickle_note(s, moved, got);
     s->rx_goes_on = again && is_stream(s) && s->rx_ready && !s->rx_full;
     sock_publish(s);
     if (again) {
