@@ -129,6 +129,7 @@ struct engine {
     struct node more;   // those whose turn was too short for what they have
     struct node ending; // those that are dead, and have something to do
     bool quiet;         // in this round somebody had little to do
+    bool crowded;       // in this round more than one link has something to do
     uint64_t rival_ns;  // until then it may wait for those that flood; 0: never
     struct node ticking; // links that need to be looked at
     struct node muted;   // links whose doorbell is not heard
@@ -149,6 +150,9 @@ struct engine {
 };
 
 uint64_t now_ns(void);
+// Nobody waits but the link whose turn it is, as far as is known without a look
+// at the events.
+bool engine_is_idle(const struct engine *e);
 
 // --- Links (link.c) ---
 

@@ -229,6 +229,10 @@ static bool has_work(const struct engine *e) {
            !node_is_alone(&e->ending);
 }
 
+bool engine_is_idle(const struct engine *e) {
+    return !e->crowded && !has_work(e);
+}
+
 static int wait_events(struct engine *e, bool sleep) {
     int ms = sleep && !has_work(e) ? next_deadline(e) : 0;
     int n = epoll_wait(e->epoll_fd, e->events, TURN_EVENTS, ms);
@@ -301,6 +305,7 @@ static void serve_links(struct engine *e) {
     nodes_move(&turn, &e->busy);
     nodes_move(&floods, &e->more);
     e->quiet = false;
+    e->crowded = turn.next != turn.prev || !node_is_alone(&floods);
     while (!node_is_alone(&turn)) {
         serve_next(e, &turn);
     }

@@ -289,37 +289,51 @@ static bool dead_turn(struct link *l, bool *gone) {
     return false;
 }
 
-bool link_turn(struct link *l, bool *gone) {
-    if (l->dead) {
-        return dead_turn(l, gone);
-    }
-    bool more;
-    l->turn_end_ns = now_ns() + TURN_NS;
-    if (serve_messages(l, &more) > 0 || more) {
+// *more: there are messages that this pass had no time for.
+static void serve_pass(struct link *l, bool *more) {
+    if (serve_messages(l, more) > 0 || *more) {
         l->idle_bells = 0;
         l->turn_end_ns = now_ns() + TURN_NS;
     }
     serve_sockets(l);
     // Who closes does not wait for it: while there are messages to serve, that
     // a slot is free goes with the next answer.
-    if (l->evt_due || !more) {
+    if (l->evt_due || !*more) {
         flush(l);
     }
     publish_counters(l);
-    if (l->dead || more || has_work(l)) {
-        l->floods =
-            more || !node_is_alone(&l->more) || now_ns() >= l->turn_end_ns;
-        return true;
+}
+
+bool link_turn(struct link *l, bool *gone) {
+    if (l->dead) {
+        return dead_turn(l, gone);
     }
-    l->floods = false;
-    if (!far_msg_may_sleep(&l->cmd)) {
-        return true;
+    l->turn_end_ns = now_ns() + TURN_NS;
+    uint64_t end = l->turn_end_ns;
+    for (;;) {
+        bool more;
+        serve_pass(l, &more);
+        if (l->dead || more || has_work(l)) {
+            l->floods =
+                more || !node_is_alone(&l->more) || now_ns() >= l->turn_end_ns;
+            return true;
+        }
+        l->floods = false;
+        // Whatever this turn woke the link for, it has served: without this
+        // the loop would look for events once more before it sleeps.
+        node_remove(&l->busy);
+        if (far_msg_may_sleep(&l->cmd)) {
+            link_tick_set(l);
+            return false;
+        }
+        // On one core near, once woken, goes before us: what it asks for next
+        // is here already.
+        uint64_t now = now_ns();
+        if (now >= end || !engine_is_idle(l->engine)) {
+            return true;
+        }
+        l->turn_end_ns = now + TURN_NS;
     }
-    link_tick_set(l);
-    // Whatever this turn woke the link for, it has served: without this the
-    // loop would look for events once more before it sleeps.
-    node_remove(&l->busy);
-    return false;
 }
 
 // A doorbell is rung for a message. One that is rung without end, for nothing,
