@@ -10,8 +10,9 @@
 // Longer than anybody's whom nobody gave one: up to 3 ms. Who wakes up with a
 // shorter slice goes before who runs with a longer one. Farsockd serves floods
 // without a pause, and on its processor their near cores and peers would wait
-// for the end of its slice, and so would everybody else that it serves.
-#define SLICE_NS UINT64_C(20000000)
+// for the end of its slice, and so would everybody else that it serves. The
+// longest there is: in the last 3 ms of it all wait as for anybody.
+#define SLICE_NS UINT64_C(100000000)
 
 // The kernel's struct sched_attr, as it was first.
 struct attr {
