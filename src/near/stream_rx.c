@@ -109,13 +109,14 @@ static int32_t try_locked(struct far_link *l, uint32_t slot, int sock,
     return n;
 }
 
-// How much a receive that may wait waits for.
+// How much a receive that may wait waits for. Of a stale handle that may be the
+// next socket's, which nobody has locked: then it is found out later.
 static size_t enough(const struct far_link *l, uint32_t slot, size_t len,
     uint32_t flags) {
     if (flags & FAR_MSG_WAITALL) {
         return len;
     }
-    size_t low = l->socks[slot].rcvlowat;
+    size_t low = fari_get(&l->socks[slot].rcvlowat);
     return low < len ? low : len;
 }
 
