@@ -5,7 +5,6 @@
 #include "daemon/rig_test.h"
 
 static struct rig rig;
-static uint16_t port;
 static bool keeps_connections; // as a security module may
 
 int connect_or_not(int fd, const struct sockaddr *sa,
@@ -18,107 +17,107 @@ int connect_or_not(int fd, const struct sockaddr *sa, socklen_t len) {
     return (int)syscall(SYS_connect, fd, sa, len);
 }
 
-// A listener that takes no further connection now: its queue is full, and the
-// kernel drops what comes.
-static int full_listener(int *queued) {
-    int listener = peer_open(SOCK_STREAM, &port);
-    struct sockaddr_in to = {
+// What slot 0 connects to: a listener that takes no further connection at
+// first, since its queue is full, and the kernel drops what comes.
+static int listener, queued, peer;
+static struct far_req_addr to;
+
+static bool full_listener(void) {
+    uint16_t port;
+    listener = peer_open(SOCK_STREAM, &port);
+    struct sockaddr_in sin = {
         .sin_family = AF_INET,
         .sin_port = htons(port),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     listen(listener, 0);
-    *queued = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int err = connect(*queued, (struct sockaddr *)&to, sizeof to);
-    return err == 0 ? listener : -1;
+    queued = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    to = rig_addr(port);
+    return connect(queued, (struct sockaddr *)&sin, sizeof sin) == 0;
 }
 
-// Slot 0 is connecting, is connected, and then reset. What its second CONNECT
-// gives.
-static int32_t connect_and_reset(uint32_t flags) {
-    int queued;
-    int listener = full_listener(&queued);
-    struct far_req_addr to = rig_addr(port);
+static int32_t connects(void) {
+    return rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to);
+}
+
+static int32_t dissolves(void) {
+    struct far_req_addr none = {.addr = {.family = FAR_AF_UNSPEC}};
+    return rig_ask(&rig, FAR_OP_CONNECT, 0, &none, sizeof none);
+}
+
+// Slot 0 is connecting, with these flags from then on.
+static bool begin(uint32_t flags) {
+    rig_up(&rig, (struct rig_options){0});
+    bool full = full_listener();
     to.flags = flags;
-    int32_t r = NO_REPLY;
-    if (rig_socket(&rig, 0, FAR_SOCK_STREAM) == FAR_OK &&
-        rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to) == FAR_EINPROGRESS) {
-        close(accept(listener, NULL, NULL)); // room for the next try
-        int fd = accept(listener, NULL, NULL);
-        bool stands = rig_state(&rig, 0, FAR_ST_CONNECTED, FAR_ST_CONNECTED);
-        struct linger rst = {.l_onoff = 1};
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof rst);
-        close(fd);
-        if (stands && rig_state(&rig, 0, FAR_ST_HUP, FAR_ST_HUP)) {
-            r = rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to);
-        }
-    }
+    return full && rig_socket(&rig, 0, FAR_SOCK_STREAM) == FAR_OK &&
+           connects() == FAR_EINPROGRESS;
+}
+
+// The queue has room for the next try, which the peer takes.
+static bool is_connected(void) {
+    close(accept(listener, NULL, NULL));
+    peer = accept(listener, NULL, NULL);
+    return rig_state(&rig, 0, FAR_ST_CONNECTED, FAR_ST_CONNECTED);
+}
+
+static bool is_reset(void) {
+    struct linger rst = {.l_onoff = 1};
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &rst, sizeof rst);
+    close(peer);
+    peer = -1;
+    return rig_state(&rig, 0, FAR_ST_HUP, FAR_ST_HUP);
+}
+
+static void end(void) {
+    close(peer);
     close(queued);
     close(listener);
-    return r;
+    rig_down(&rig);
 }
 
 TEST(a_reset_after_the_connection_stood_is_the_next_calls) {
-    rig_up(&rig, (struct rig_options){0});
-    CHECK_EQ(connect_and_reset(FAR_CONNECT_WAITS), FAR_OK);
+    CHECK(begin(FAR_CONNECT_WAITS));
+    CHECK(is_connected());
+    CHECK(is_reset());
+    CHECK_EQ(connects(), FAR_OK);
     CHECK_EQ(far_load(&rig.socks[0].far->err) & 0xffffu, -FAR_ECONNRESET);
     // The state says which error it speaks of.
     CHECK_EQ(far_load(&rig.socks[0].far->state) >> FAR_ST_ERR_SHIFT,
         far_load(&rig.socks[0].far->err) >> 16);
-    rig_down(&rig);
+    end();
 }
 
 // Natively, too: the kernel tells of it whom it has not told of the connection.
 TEST(one_that_does_not_wait_hears_of_it) {
-    rig_up(&rig, (struct rig_options){0});
-    CHECK_EQ(connect_and_reset(0), FAR_ECONNABORTED);
+    CHECK(begin(0));
+    CHECK(is_connected());
+    CHECK(is_reset());
+    CHECK_EQ(connects(), FAR_ECONNABORTED);
     CHECK_EQ(far_load(&rig.socks[0].far->err) & 0xffffu, -FAR_ECONNRESET);
-    rig_down(&rig);
+    end();
 }
 
 TEST(the_result_is_given_once) {
-    int queued;
-    rig_up(&rig, (struct rig_options){0});
-    int listener = full_listener(&queued);
-    struct far_req_addr to = rig_addr(port);
-    to.flags = FAR_CONNECT_WAITS;
-    CHECK_EQ(rig_socket(&rig, 0, FAR_SOCK_STREAM), FAR_OK);
-    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to), FAR_EINPROGRESS);
-    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to), FAR_EALREADY);
-    close(accept(listener, NULL, NULL));
-    int fd = accept(listener, NULL, NULL);
-    CHECK(rig_state(&rig, 0, FAR_ST_CONNECTED, FAR_ST_CONNECTED));
-    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to), FAR_OK);
-    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to), FAR_EISCONN);
-    close(fd);
-    close(queued);
-    close(listener);
-    rig_down(&rig);
+    CHECK(begin(FAR_CONNECT_WAITS));
+    CHECK_EQ(connects(), FAR_EALREADY);
+    CHECK(is_connected());
+    CHECK_EQ(connects(), FAR_OK);
+    CHECK_EQ(connects(), FAR_EISCONN);
+    end();
 }
 
 TEST(a_connection_that_is_not_dissolved_stands) {
-    int queued;
-    rig_up(&rig, (struct rig_options){0});
-    int listener = full_listener(&queued);
-    struct far_req_addr to = rig_addr(port);
-    struct far_req_addr none = {.addr = {.family = FAR_AF_UNSPEC}};
-    to.flags = FAR_CONNECT_WAITS;
-    CHECK_EQ(rig_socket(&rig, 0, FAR_SOCK_STREAM), FAR_OK);
-    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to), FAR_EINPROGRESS);
-    close(accept(listener, NULL, NULL));
-    int fd = accept(listener, NULL, NULL);
-    CHECK(rig_state(&rig, 0, FAR_ST_CONNECTED, FAR_ST_CONNECTED));
-    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to), FAR_OK);
+    CHECK(begin(FAR_CONNECT_WAITS));
+    CHECK(is_connected());
+    CHECK_EQ(connects(), FAR_OK);
     keeps_connections = true;
-    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &none, sizeof none), FAR_EACCES);
+    CHECK_EQ(dissolves(), FAR_EACCES);
     keeps_connections = false;
-    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to), FAR_EISCONN);
-    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &none, sizeof none), FAR_OK);
-    CHECK_EQ(rig_ask(&rig, FAR_OP_CONNECT, 0, &to, sizeof to), FAR_OK);
-    close(fd);
-    close(queued);
-    close(listener);
-    rig_down(&rig);
+    CHECK_EQ(connects(), FAR_EISCONN);
+    CHECK_EQ(dissolves(), FAR_OK);
+    CHECK_EQ(connects(), FAR_OK);
+    end();
 }
 
 int main(void) {

@@ -15,24 +15,24 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/reboot.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/child_test.h"
 #include "unit.h"
 
 enum { NO_FILTER = 99 };
 
-// Exit status of what a child does behind the filter.
+static int (*behind_it)(void);
+
+static int filtered(void) {
+    int err = sandbox_filter();
+    return err > 0 ? NO_FILTER : err < 0 ? 98 : behind_it();
+}
+
+// What act() returns in a child behind the filter.
 static int behind(int (*act)(void)) {
-    pid_t pid = fork();
-    if (pid == 0) {
-        int err = sandbox_filter();
-        _exit(err > 0 ? NO_FILTER : err < 0 ? 98 : act());
-    }
-    int status = 0;
-    waitpid(pid, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    behind_it = act;
+    return in_child(filtered);
 }
 
 // The number of the first that is not refused; 0: all are.
@@ -140,17 +140,11 @@ TEST(what_it_does_is_not) {
 }
 
 TEST(threads_that_are_there_are_filtered) {
-    pid_t pid = fork();
-    if (pid == 0) {
-        _exit(try_in_thread());
-    }
-    int status = 0;
-    waitpid(pid, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == NO_FILTER) {
+    int got = in_child(try_in_thread);
+    if (got == NO_FILTER) {
         SKIP("this build has no filter");
     }
-    CHECK(WIFEXITED(status));
-    CHECK_EQ(WEXITSTATUS(status), 0);
+    CHECK_EQ(got, 0);
 }
 
 static const struct test_case cases[] = {

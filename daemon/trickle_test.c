@@ -1,9 +1,6 @@
 // When a stream trickles, by counts of turns and doorbells.
 // SPDX-License-Identifier: MIT
-#include <sched.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-
+#include "daemon/child_test.h"
 #include "daemon/core.h"
 #include "daemon/rig_test.h"
 #include "daemon/slice.h"
@@ -195,48 +192,34 @@ TEST(a_request_ends_it) {
 
 // --- What comes of it ---
 
-static uint64_t slice(void) {
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } a = {0};
-    syscall(SYS_sched_getattr, 0, &a, sizeof a, 0);
-    return a.runtime;
-}
-
-// Exit status of a child, whose slices these are.
+// In a child, whose slices these are: 0 if they are right.
 static int slices(bool gives_way) {
     begin();
     rig.engine->config.gives_way = gives_way;
-    uint64_t others = slice();
+    uint64_t others = sched_view().runtime;
     slice_give_way(true);
-    uint64_t patient = slice();
+    uint64_t patient = sched_view().runtime;
     trickle();
-    bool right = trickles() && slice() == (gives_way ? others : patient);
+    bool right =
+        trickles() && sched_view().runtime == (gives_way ? others : patient);
     trickle_end(rig.engine);
-    return right && slice() == patient ? 0 : 1;
+    return right && sched_view().runtime == patient ? 0 : 1;
 }
 
-static int in_child(bool gives_way) {
-    fflush(stdout); // else a sanitizer's child writes it again
-    pid_t pid = fork();
-    if (pid == 0) {
-        _exit(slices(gives_way));
-    }
-    int status = 0;
-    waitpid(pid, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+static int of_who_gives_way(void) {
+    return slices(true);
 }
 
 TEST(who_trickles_is_served_as_others_would) {
-    CHECK_EQ(in_child(true), 0);
+    CHECK_EQ(in_child(of_who_gives_way), 0);
+}
+
+static int of_who_does_not(void) {
+    return slices(false);
 }
 
 TEST(only_by_who_gives_way) {
-    CHECK_EQ(in_child(false), 0);
+    CHECK_EQ(in_child(of_who_does_not), 0);
 }
 
 int main(void) {
