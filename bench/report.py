@@ -110,14 +110,18 @@ def figure(value):
     return f"{value:.3g}"
 
 
-def ratio_text(row):
-    if row["ratio"] is None:
+def ratio_text(row, key="ratio", quartiles="quartiles"):
+    if row[key] is None:
         return "-"
-    text = f"{row['ratio']:.2f}"
-    if row["quartiles"]:
-        q1, q3 = row["quartiles"]
+    text = f"{row[key]:.2f}"
+    if row[quartiles]:
+        q1, q3 = row[quartiles]
         text += f" ({q1:.2f}..{q3:.2f})"
     return text
+
+
+def of_floor_text(row):
+    return ratio_text(row, "of_floor", "of_floor_quartiles")
 
 
 def goal_text(row):
@@ -165,15 +169,14 @@ def missed_table(rows, notes):
     """Of what does not reach its goal: how near the floor it is, and which note."""
 
     def cells(row):
-        floor = row["floor"]
         got = row["ratio"] if row["goal_is_of"] == "ratio" else row["farsock"]
-        of_floor = got / floor if floor and got is not None else None
         return [
             f"{row['placement']}: {row['name']}", figure(got), goal_text(row),
-            figure(floor), figure(of_floor), note_number(row, notes),
+            figure(row["floor"]), of_floor_text(row), note_number(row, notes),
         ]  # fmt: skip
 
-    return table(rows, ["work", "got", "goal", "floor", "of the floor", "where it goes"], cells)
+    head = ["work", "got", "goal", "floor", "of the floor (quartiles)", "where it goes"]
+    return table(rows, head, cells)
 
 
 def note_number(row, notes):

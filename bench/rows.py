@@ -25,56 +25,74 @@ SIZE_GOALS = {  # lines of size-report
     "shared: lines of a socket": ("shared control of a socket", 128),
 }
 SHARE_GOAL = 0.95  # of the throughput that few sockets have, with many open
+INSTANCES = 3  # of all programs of a work: each has other pages, and another speed
 
 
 class Measurement:
-    """Rounds of a work in a placement, native and over a link in turn."""
+    """Rounds of a work in a placement, native and over a link in turn. They are of
+    several instances of all programs, and what is measured is put together."""
 
     def __init__(self, work, placement):
         self.work, self.placement = work, placement
         self.rounds = collections.defaultdict(list)  # of each mode
-        self.counted = {}
-        self.slept = {}
+        self.counts = {}  # operations of a round
+        self.counted = collections.Counter()
+        self.slept = collections.Counter()
         self.syscalls = {}
-        self.memory = {}
+        self.memory = collections.defaultdict(list)  # of each instance
 
     def run(self, rounds, round_ns, trace):
-        work = self.work
-        modes = ["native", "farsock", *(["floor"] if work.floor else [])]
+        shares = [1] if self.work.idle else shares_of(rounds)
+        for i, share in enumerate(shares):
+            last = i == len(shares) - 1
+            self._run_instance(share, round_ns, trace and self.work.trace and last)
+        return self
+
+    def _run_instance(self, rounds, round_ns, trace):
+        modes = ["native", "farsock", *(["floor"] if self.work.floor else [])]
         with contextlib.ExitStack() as stack:
             with on_cpus(cpus_of(self.placement)[1]):
                 far = stack.enter_context(harness.Far())
-            sides = [Side(far, m, work, self.placement) for m in modes]
-            if work.idle:
-                self._watch(far, sides)
+            sides = [Side(far, m, self.work, self.placement) for m in modes]
+            if self.work.idle:
+                self._watch(sides)
             else:
                 self._measure(far, sides, rounds, round_ns)
-            self.memory = {s.mode: memory(s.near_pids + s.helpers) for s in sides}
-            if trace and work.trace:
-                self.syscalls = {s.mode: s.syscalls() for s in sides}
+            for side in sides:
+                self.memory[side.mode].append(memory(side.near_pids + side.helpers))
+                if trace:
+                    self.syscalls[side.mode] = side.syscalls()
             for side in sides:
                 side.end()
-        return self
 
     def _measure(self, far, sides, rounds, round_ns):
         for side in sides:
-            side.calibrate(round_ns)
+            self.counts[side.mode] = side.calibrate(round_ns, self.counts.get(side.mode))
         before = counters(far)
-        slept = {s.mode: switches(s.pids) for s in sides}
-        for i in range(rounds):
-            # Whoever comes first has no advantage of it.
-            for side in sides if i % 2 else sides[::-1]:
-                self.rounds[side.mode].append(side.round())
-        self.slept = {s.mode: switches(s.pids) - slept[s.mode] for s in sides}
-        self.counted = counters(far) - before
+        with self._sleeps_of(sides):
+            for _ in range(rounds):
+                self._round(sides)
+        self.counted += counters(far) - before
 
-    def _watch(self, far, sides):
+    def _round(self, sides):
+        # Whoever comes first has no advantage of it.
+        turn = len(self.rounds["native"]) % 2
+        for side in sides if turn else sides[::-1]:
+            self.rounds[side.mode].append(side.round())
+
+    def _watch(self, sides):
         """How often anybody wakes while nothing happens."""
         pids = [pid for side in sides for pid in side.pids]
         harness.until("everybody sleeps", lambda: all(map(harness.asleep, pids)))
-        slept = {s.mode: switches(s.pids) for s in sides}
-        time.sleep(QUIET_S)
-        self.slept = {s.mode: switches(s.pids) - slept[s.mode] for s in sides}
+        with self._sleeps_of(sides):
+            time.sleep(QUIET_S)
+
+    @contextlib.contextmanager
+    def _sleeps_of(self, sides):
+        before = {s.mode: switches(s.pids) for s in sides}
+        yield
+        for side in sides:
+            self.slept[side.mode] += switches(side.pids) - before[side.mode]
 
     # --- figures ---
 
@@ -114,6 +132,12 @@ class Measurement:
         return found
 
 
+def shares_of(rounds):
+    """How many rounds each instance makes."""
+    instances = min(INSTANCES, rounds)
+    return [len(range(i, rounds, instances)) for i in range(instances)]
+
+
 def quantile(times, part):
     """The time below which that part of the times lies."""
     left = part * sum(times.values())
@@ -145,6 +169,8 @@ def make_row(name, placement, unit, better, native, farsock, goal=None, on="rati
         "goal": goal,
         "goal_is_of": on,
         "floor": None,
+        "of_floor": None,
+        "of_floor_quartiles": None,
         **more,
     }
     row["met"] = verdict(row, on)
@@ -154,9 +180,9 @@ def make_row(name, placement, unit, better, native, farsock, goal=None, on="rati
 def paired_row(m, name, unit, better, goal, figure=None, **more):
     """A row whose ratio is the median of those of paired rounds."""
     native, ours = m.values("native", figure), m.values("farsock", figure)
-    ratios = [o / n for n, o in zip(native, ours) if n]
-    floors = [f / n for n, f in zip(native, m.values("floor", figure)) if n]
-    q1, middle, q3 = statistics.quantiles(ratios, n=4)
+    least = m.values("floor", figure)
+    q1, middle, q3 = paired(ours, native)
+    f1, of_floor, f3 = paired(ours, least)
     return make_row(
         name,
         m.placement,
@@ -167,9 +193,17 @@ def paired_row(m, name, unit, better, goal, figure=None, **more):
         goal,
         ratio=middle,
         quartiles=[q1, q3],
-        floor=statistics.median(floors) if floors else None,
+        floor=paired(least, native)[1],
+        of_floor=of_floor,
+        of_floor_quartiles=[f1, f3] if least else None,
         **more,
     )
+
+
+def paired(ours, others):
+    """The quartiles of the ratios of the same rounds."""
+    ratios = [a / b for a, b in zip(ours, others) if b]
+    return statistics.quantiles(ratios, n=4) if len(ratios) > 1 else [None] * 3
 
 
 def rows_of(m):
@@ -192,12 +226,13 @@ def rows_of(m):
         )  # fmt: skip
     if work.size == 64 * KIB and work.program == "stream" and not work.via:
         rung = m.counted["near doorbells"] + m.counted["far doorbells"]
-        floor = sum(r.lost for r in m.rounds["floor"])  # see floor.c
+        ours = rung * MIB / (m.ops("farsock") * work.size)
+        bells = sum(r.lost for r in m.rounds["floor"])  # see floor.c
+        floor = bells * MIB / (m.ops("floor") * work.size)
         rows.append(
             make_row(f"{name}, doorbells per MiB", m.placement, "doorbells", "lower",
-                     None, rung * MIB / (m.ops("farsock") * work.size),
-                     DOORBELL_GOAL, "farsock",
-                     floor=floor * MIB / (m.ops("floor") * work.size))
+                     None, ours, DOORBELL_GOAL, "farsock",
+                     floor=floor, of_floor=ours / floor if floor else None)
         )  # fmt: skip
     return rows
 
@@ -262,6 +297,9 @@ def share_row(few, many):
 def memory_row(what, few, many):
     """Of the near program, farsockd and the memory that they share."""
     more = many.work.sockets - few.work.sockets
-    each = [(many.memory[m] - few.memory[m]) / more for m in ("native", "farsock")]
+    each = [
+        (statistics.median(many.memory[m]) - statistics.median(few.memory[m])) / more
+        for m in ("native", "farsock")
+    ]
     name = f"memory of {what}, {many.work.sockets} open"
     return make_row(name, few.placement, "B", "lower", *each, on="farsock")

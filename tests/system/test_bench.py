@@ -3,15 +3,18 @@
 # SPDX-License-Identifier: MIT
 # builds: plain
 
+import collections
 import contextlib
 import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import uuid
 from pathlib import Path
 
+import harness
 from harness import (
     PATIENCE_S,
     TOP,
@@ -22,10 +25,17 @@ from harness import (
     until,
 )
 
+sys.path.append(str(TOP / "bench"))
+
+import rows  # noqa: E402
+import sides  # noqa: E402
+from works import KIB, ONE, stream  # noqa: E402
+
 BENCH = TOP / "scripts/bench"
 PLAIN_KEYS = {
     "name": str, "placement": str, "unit": str, "better": str, "native": float,
-    "farsock": float, "ratio": float, "goal": float, "floor": float, "met": bool,
+    "farsock": float, "ratio": float, "goal": float, "floor": float, "of_floor": float,
+    "met": bool,
 }  # fmt: skip
 SMALLEST = ["--rounds", "2", "--round-ms", "1"]
 
@@ -92,6 +102,127 @@ def report():
     curve = list(found["round trip"]["latency_us"]["farsock"].values())
     check(curve == sorted(curve) and curve[0] > 0, curve)
     check(found["round trip"]["floor"] > 0, found["round trip"])
+    check(found["round trip"]["of_floor"] > 0, found["round trip"])
+
+
+WORK = stream("write 64 KiB", "write", 64 * KIB, floor=("floor", "write"))
+
+
+class FakeSide:
+    """A side whose rounds take the longer the later they are; what it costs grows."""
+
+    started = []
+    ns = collections.Counter()  # of the next round, by mode
+
+    def __init__(self, far, mode, work, placement):
+        self.far, self.mode, self.slept, self.rounds = far, mode, 0, 0
+        self.near_pids, self.helpers, self.pids = [], [], [self]
+        self.known = None
+        FakeSide.started.append(self)
+
+    def calibrate(self, ns, known):
+        self.known = known
+        self.far.rung += 1000  # is of no round
+        self.slept += 1000
+        return known or 10
+
+    def round(self):
+        self.rounds += 1
+        self.slept += 2
+        self.far.rung += self.mode == "farsock"
+        self.ns[self.mode] += {"native": 100, "farsock": 300, "floor": 200}[self.mode]
+        return sides.Round(self.ns[self.mode], 10, 0, 1, collections.Counter())
+
+    def syscalls(self):
+        return [1, 2]
+
+    def end(self):
+        pass
+
+
+class FakeFar:
+    def __enter__(self):
+        self.rung = 500
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def fakes():
+    """rows.py measures these."""
+    of_harness, of_rows = {"Far": FakeFar}, {
+        "Side": FakeSide,
+        "counters": lambda far: collections.Counter({"near doorbells": far.rung}),
+        "switches": lambda pids: pids[0].slept,
+        "memory": lambda pids: len(FakeSide.started),
+    }  # fmt: skip
+    replaced = [(module, name, getattr(module, name), new)
+                for module, all_new in ((harness, of_harness), (rows, of_rows))
+                for name, new in all_new.items()]  # fmt: skip
+    FakeSide.started.clear()
+    FakeSide.ns.clear()
+    try:
+        for module, name, _, new in replaced:
+            setattr(module, name, new)
+        yield
+    finally:
+        for module, name, old, _ in replaced:
+            setattr(module, name, old)
+
+
+@test
+def instances():
+    """The rounds of a work are shared among fresh programs, and costs are theirs alone."""
+    with fakes():
+        m = rows.Measurement(WORK, ONE).run(7, 1e6, trace=False)
+    for mode in ("native", "farsock", "floor"):
+        here = [side for side in FakeSide.started if side.mode == mode]
+        check_equal([side.rounds for side in here], [3, 2, 2], f"rounds of {mode}")
+        check_equal([side.known for side in here], [None, 10, 10], "what is known")
+        check_equal(len({side.far for side in here}), 3, "farsockds")
+        check_equal(m.slept[mode], 14, f"sleeps of {mode}")
+        check_equal(len(m.memory[mode]), 3, f"looks at the memory of {mode}")
+    check_equal(m.counted["near doorbells"], 7, "doorbells of all rounds")
+    check_equal([rows.shares_of(n) for n in (2, 3, 9)], [[1, 1], [1, 1, 1], [3, 3, 3]], "")
+
+
+@test
+def pairs():
+    """A ratio, and that of the floor, is of rounds that were made together."""
+    m = rows.Measurement(WORK, ONE)
+    for mode, times in {
+        "native": (100, 200, 400),
+        "farsock": (100, 100, 100),
+        "floor": (50, 20, 80),
+    }.items():
+        m.rounds[mode] = [sides.Round(ns, 1, 0, 1, {}) for ns in times]
+        m.slept[mode] = 0
+    row = rows.paired_row(m, "x", "MB/s", "higher", None)
+    check_equal(row["ratio"], 2.0, "of 1, 2 and 4")
+    check_equal(row["floor"], 5.0, "of 2, 10 and 5")
+    check_equal(row["of_floor"], 0.5, "of 0.5, 0.2 and 0.8, not 2 / 5")
+    check_equal(row["of_floor_quartiles"], [0.2, 0.8], "quartiles")
+
+
+@test
+def calibration():
+    """What another instance needed is believed if a short round agrees."""
+    side = sides.Side.__new__(sides.Side)
+    side.work = WORK
+    made = []
+
+    def round_of(count):
+        made.append(count)
+        return sides.Round(count * 1000, count, 0, 1, {})
+
+    side.round = round_of
+    check_equal(side.calibrate(1e6, 1500), 1500, "half more than it takes")
+    check_equal(made, [375], "one short round")
+    check_equal(side.calibrate(1e6, 9000), 1000, "nine times as many")
+    check_equal(side.calibrate(1e6, 100), 1000, "a tenth of it")
+    check_equal(side.calibrate(1e6), 1000, "nothing known")
 
 
 def marked(mark):
