@@ -103,8 +103,8 @@ static int wait_connected(struct far_link *l, uint32_t slot,
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     while (err == FAR_OK && !fari_is_down(l) &&
            (fari_state(l, slot) & FAR_ST_CONNECTING)) {
-        err =
-            fari_sleep(l, w, deadline_ns, l->socks[slot].sndtimeo_ms, timeo_ns);
+        err = fari_sleep(l, w, deadline_ns, fari_sock(l, slot)->sndtimeo_ms,
+            timeo_ns);
     }
     fari_wait_end(l, w);
     return err == FAR_EAGAIN ? FAR_EINPROGRESS : err;
@@ -112,14 +112,14 @@ static int wait_connected(struct far_link *l, uint32_t slot,
 
 static void forget_shutdown(struct far_link *l, uint32_t slot) {
     fari_lock_link(l);
-    fari_unmark(&l->socks[slot], FARI_SHUT_RD | FARI_SHUT_WR);
+    fari_unmark(fari_sock(l, slot), FARI_SHUT_RD | FARI_SHUT_WR);
     fari_unlock_link(l);
 }
 
 // connect() has made the stream as new, though it gave an error perhaps: as
 // natively, what was not yet received is gone, and shutdown() forgotten.
 static void begin_anew(struct far_link *l, uint32_t slot) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     forget_shutdown(l, slot);
     fari_lock(l, &s->rx_lock);
     FARI_SET(s->urg_state, FARI_URG_NONE);
@@ -159,7 +159,7 @@ static int connect_dgram(struct far_link *l, uint32_t slot,
     int err = ask_connect(l, slot, addr, false);
     fari_forget_verdicts(l, slot);
     if (err >= 0) {
-        FARI_SET(l->socks[slot].over_v4, fari_is_ipv4(addr));
+        FARI_SET(fari_sock(l, slot)->over_v4, fari_is_ipv4(addr));
     }
     return err;
 }
@@ -170,7 +170,7 @@ int far_connect(struct far_link *l, int sock, const struct far_addr *addr,
     if (slot == FARI_NO_SLOT) {
         return FAR_EBADF;
     }
-    bool stream = fari_type(&l->socks[slot]) == FAR_SOCK_STREAM;
+    bool stream = fari_type(fari_sock(l, slot)) == FAR_SOCK_STREAM;
     int err = stream ? connect_stream(l, slot, addr, deadline_ns)
                      : connect_dgram(l, slot, addr);
     // A datagram socket stays shut down.
@@ -213,8 +213,8 @@ static int accept_one(struct far_link *l, uint32_t slot,
         drop_failed(l, &ask);
         return err;
     }
-    const struct fari_sock *s = &l->socks[slot];
-    inherit(s, &l->socks[child]);
+    const struct fari_sock *s = fari_sock(l, slot);
+    inherit(s, fari_sock(l, child));
     fari_slot_open(l, child, s->family, fari_type(s), s->proto);
     if (peer) {
         *peer = rep.peer;
@@ -229,8 +229,8 @@ static int wait_acceptable(struct far_link *l, uint32_t slot,
     while (err == FAR_OK && !fari_is_down(l) &&
            (fari_state(l, slot) & (FAR_ST_LISTENING | FAR_ST_ACCEPT)) ==
                FAR_ST_LISTENING) {
-        err =
-            fari_sleep(l, w, deadline_ns, l->socks[slot].rcvtimeo_ms, timeo_ns);
+        err = fari_sleep(l, w, deadline_ns, fari_sock(l, slot)->rcvtimeo_ms,
+            timeo_ns);
     }
     fari_wait_end(l, w);
     return err;
@@ -286,7 +286,7 @@ int far_shutdown(struct far_link *l, int sock, int how) {
             [FAR_SHUT_RDWR] = FARI_SHUT_RD | FARI_SHUT_WR,
         };
         fari_lock_link(l);
-        fari_mark(&l->socks[ask.slot], marks[how]);
+        fari_mark(fari_sock(l, ask.slot), marks[how]);
         fari_changed(l, ask.slot);
         fari_unlock_link(l);
     }

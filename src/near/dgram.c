@@ -57,7 +57,7 @@ static bool fits(const struct fari_sock *s, const struct dgram *d) {
 // told once a probe has found nothing wrong (*doubt).
 static int may_send(struct far_link *l, uint32_t slot, const struct dgram *d,
     bool known, bool *doubt) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     if (fari_is_down(l)) {
         return FAR_ENETDOWN;
     }
@@ -87,7 +87,7 @@ static bool is_large(const struct far_link *l, const struct dgram *d) {
 // Under tx_lock: as much of the payload as there is room for, and the padding
 // after its end. d->put bytes are there already.
 static void put_payload(struct far_link *l, uint32_t slot, struct dgram *d) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t size = l->lay.tx_ring;
     uint32_t room = size - (s->tx_head - s->tx_tail);
     uint32_t left = d->len - d->put;
@@ -104,7 +104,7 @@ static void put_payload(struct far_link *l, uint32_t slot, struct dgram *d) {
 // Under tx_lock: more of the record's head.
 static inline void put_part(struct far_link *l, uint32_t slot, const void *p,
     size_t len) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     far_ring_put(fari_tx_ring(l, slot), l->lay.tx_ring, s->tx_head, p,
         (uint32_t)len);
     fari_set(&s->tx_head, s->tx_head + FAR_ALIGN8((uint32_t)len));
@@ -114,7 +114,7 @@ static inline void put_part(struct far_link *l, uint32_t slot, const void *p,
 // and nothing is in the ring if the payload cannot be read.
 static bool put_record(struct far_link *l, uint32_t slot, bool ask,
     struct dgram *d) {
-    uint32_t old = l->socks[slot].tx_head;
+    uint32_t old = fari_sock(l, slot)->tx_head;
     struct {
         struct far_dgram h;
         struct far_addr name;
@@ -138,7 +138,7 @@ static bool put_record(struct far_link *l, uint32_t slot, bool ask,
     }
     put_payload(l, slot, d);
     if (d->missing) {
-        l->socks[slot].tx_head = old;
+        fari_sock(l, slot)->tx_head = old;
         return false;
     }
     fari_publish_tx(l, slot, old);
@@ -149,7 +149,7 @@ static bool put_record(struct far_link *l, uint32_t slot, bool ask,
 // they come, and so neither waits for the other.
 static bool has_room_for(struct far_link *l, uint32_t slot,
     const struct dgram *d) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t size = l->lay.tx_ring;
     uint32_t need = is_large(l, d) ? size : record_bytes(d);
     if (size - (s->tx_head - s->tx_tail) >= need) {
@@ -162,7 +162,7 @@ static bool has_room_for(struct far_link *l, uint32_t slot,
 // The rest of a large record, whose sender has the socket to itself (TX_BUSY).
 // What was begun is ended, whatever the caller's deadline.
 static int put_rest(struct far_link *l, uint32_t slot, struct dgram *d) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint64_t until = fari_deadline(l, FARI_PART_MS);
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     while (d->put < d->len && !fari_is_down(l) &&
@@ -192,7 +192,7 @@ static int put_rest(struct far_link *l, uint32_t slot, struct dgram *d) {
 }
 
 static void set_busy(struct far_link *l, uint32_t slot, bool busy) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_lock_link(l);
     if (busy) {
         fari_mark(s, FARI_TX_BUSY);
@@ -213,7 +213,7 @@ struct put_result {
 // One try under the lock. FAR_OK: it is in the ring.
 static int try_put(struct far_link *l, uint32_t slot, struct dgram *d, bool arm,
     struct put_result *r) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_lock(l, &s->tx_lock);
     r->epochs = fari_now_epochs(l, slot);
     // Flags and control data change the path: no verdict is for them.
@@ -252,7 +252,7 @@ static int try_put(struct far_link *l, uint32_t slot, struct dgram *d, bool arm,
 }
 
 static void set_gathers(struct far_link *l, uint32_t slot, bool gathers) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     if (fari_has(s, FARI_GATHERS) == gathers) {
         return;
     }
@@ -309,7 +309,7 @@ static int put(struct far_link *l, uint32_t slot, struct dgram *d, bool wait,
         uint64_t timeo_ns = 0;
         uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
         while ((err = try_put(l, slot, d, true, r)) == FAR_EAGAIN) {
-            err = fari_sleep(l, w, deadline_ns, l->socks[slot].sndtimeo_ms,
+            err = fari_sleep(l, w, deadline_ns, fari_sock(l, slot)->sndtimeo_ms,
                 &timeo_ns);
             if (err != FAR_OK) {
                 break;
@@ -344,7 +344,7 @@ static int probe(struct far_link *l, uint32_t slot, const struct dgram *d,
         .ctl = d->m->ctl,
         .ctl_len = d->m->ctl_len,
     };
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint16_t route = d->flags & FAR_DGRAM_DONTROUTE;
     bool raw = fari_type(s) == FAR_SOCK_RAW;
     struct dgram p = {
@@ -380,7 +380,7 @@ int32_t fari_dgram_send(struct far_link *l, uint32_t slot,
         .m = m,
         // What is longer is longer than a datagram may be.
         .len = len < FAR_DGRAM_MAX ? (uint32_t)len : FAR_DGRAM_MAX,
-        .refused = refusal(&l->socks[slot], m->name, len, flags),
+        .refused = refusal(fari_sock(l, slot), m->name, len, flags),
         .flags = record_flags(flags),
     };
     if (d.refused != FAR_OK) {

@@ -41,7 +41,7 @@ static void take_ctl(struct far_link *l, uint32_t slot, uint32_t pos,
 
 // Under rx_lock: what is there of a large datagram.
 static void take_part(struct far_link *l, uint32_t slot, struct taken *t) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t have = s->rx_head - s->rx_tail;
     uint32_t n = have < t->left ? have : t->left;
     uint32_t room = t->got < t->room ? (uint32_t)(t->room - t->got) : 0;
@@ -60,7 +60,7 @@ static void take_part(struct far_link *l, uint32_t slot, struct taken *t) {
 // itself (RX_BUSY) until it has them all. Far holds the whole already; if it
 // dies, t->left says that the rest is lost.
 static void take_rest(struct far_link *l, uint32_t slot, struct taken *t) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint64_t until = fari_deadline(l, FARI_PART_MS);
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     bool more = true;
@@ -92,7 +92,7 @@ static void take_rest(struct far_link *l, uint32_t slot, struct taken *t) {
 // for. Far fills the ring with it, and does not wait for the reader to do so.
 static int32_t peek_large(struct far_link *l, uint32_t slot, struct taken *t,
     const struct far_dgram *h, uint32_t skip) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t n = t->room < h->len ? (uint32_t)t->room : h->len;
     if (n > l->lay.rx_ring - skip) {
         return FAR_EMSGSIZE;
@@ -113,7 +113,7 @@ static int32_t peek_large(struct far_link *l, uint32_t slot, struct taken *t,
 // Under rx_lock: begins a large datagram, whose header and address are there.
 static int32_t take_large(struct far_link *l, uint32_t slot, struct taken *t,
     const struct far_dgram *h, uint32_t skip) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     if (t->flags & FAR_MSG_PEEK) {
         return peek_large(l, slot, t, h, skip);
     }
@@ -142,7 +142,7 @@ static int32_t result_of_copy(struct taken *t, struct far_dgram *h) {
 // Under rx_lock: for who asked, what comes before the payload of a record.
 static void take_head(struct far_link *l, uint32_t slot, struct taken *t,
     const struct far_dgram *h, uint32_t before) {
-    uint32_t at = l->socks[slot].rx_tail;
+    uint32_t at = fari_sock(l, slot)->rx_tail;
     t->m->flags = 0;
     t->m->ctl_len = 0;
     if (t->m->name) {
@@ -162,7 +162,7 @@ enum { SKIPPED = INT32_MIN }; // a copy that nobody wants any more
 // Under rx_lock: the record at the ring's tail, if there is one. Its payload's
 // length, FAR_EAGAIN, FAR_EBADMSG, or SKIPPED.
 static int32_t take_first(struct far_link *l, uint32_t slot, struct taken *t) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     const uint8_t *ring = fari_rx_ring(l, slot);
     uint32_t size = l->lay.rx_ring;
     if (s->rx_head == s->rx_tail && fari_refresh_rx(l, slot) != FAR_OK) {
@@ -221,7 +221,7 @@ static int32_t take_record(struct far_link *l, uint32_t slot, struct taken *t) {
 // wait: the caller would sleep, and wants the socket armed.
 static int32_t try_take(struct far_link *l, uint32_t slot, struct taken *t,
     bool wait) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_lock(l, &s->rx_lock);
     bool tell = !(t->flags & FAR_MSG_LATER);
     int32_t n = tell ? fari_take_error(l, slot) : fari_peek_error(l, slot);
@@ -258,7 +258,7 @@ static int32_t try_take(struct far_link *l, uint32_t slot, struct taken *t,
 
 // Far reads nothing ahead for them: it brings one datagram for each that asks.
 static bool must_ask(struct far_link *l, uint32_t slot) {
-    const struct fari_sock *s = &l->socks[slot];
+    const struct fari_sock *s = fari_sock(l, slot);
     if (!(fari_state(l, slot) & FAR_ST_SHARED)) {
         return false;
     }
@@ -329,7 +329,7 @@ static int32_t wait_take(struct far_link *l, uint32_t slot, struct taken *t,
         if (again && fari_now(l) < deadline_ns) {
             continue; // the state may not change any more
         }
-        int err = fari_sleep(l, w, deadline_ns, l->socks[slot].rcvtimeo_ms,
+        int err = fari_sleep(l, w, deadline_ns, fari_sock(l, slot)->rcvtimeo_ms,
             &timeo_ns);
         if (err != FAR_OK) {
             n = err;
@@ -342,7 +342,8 @@ static int32_t wait_take(struct far_link *l, uint32_t slot, struct taken *t,
 
 int32_t fari_dgram_recv(struct far_link *l, uint32_t slot, struct far_msghdr *m,
     uint32_t flags, uint64_t deadline_ns) {
-    if ((flags & FAR_MSG_OOB) && fari_type(&l->socks[slot]) == FAR_SOCK_RAW) {
+    if ((flags & FAR_MSG_OOB) &&
+        fari_type(fari_sock(l, slot)) == FAR_SOCK_RAW) {
         return FAR_EOPNOTSUPP;
     }
     if (flags & FAR_MSG_ERRQUEUE) {

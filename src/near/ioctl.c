@@ -26,7 +26,7 @@ static int32_t sum(int32_t far, uint32_t near) {
 
 // Of a datagram socket it is the next one's length. True: it is in the ring.
 static bool next_datagram(struct far_link *l, uint32_t slot, int32_t *len) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     struct far_dgram h;
     fari_lock(l, &s->rx_lock);
     fari_refresh_rx(l, slot);
@@ -43,7 +43,7 @@ static bool next_datagram(struct far_link *l, uint32_t slot, int32_t *len) {
 
 // What far had put into the ring when it asked the kernel, less what was taken.
 static uint32_t unread(struct far_link *l, uint32_t slot, uint32_t rx_head) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_lock(l, &s->rx_lock);
     fari_refresh_rx(l, slot);
     uint32_t n = rx_head - s->rx_tail;
@@ -52,7 +52,7 @@ static uint32_t unread(struct far_link *l, uint32_t slot, uint32_t rx_head) {
 }
 
 static uint32_t unsent(struct far_link *l, uint32_t slot, uint32_t tx_tail) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_lock(l, &s->tx_lock);
     uint32_t n = s->tx_head - tx_tail;
     fari_unlock(l, &s->tx_lock);
@@ -61,7 +61,7 @@ static uint32_t unsent(struct far_link *l, uint32_t slot, uint32_t tx_tail) {
 
 static void add_rings(struct far_link *l, uint32_t slot, uint32_t request,
     const struct far_rep_ioctl *rep, struct far_ifreq *arg) {
-    bool is_stream = fari_type(&l->socks[slot]) == FAR_SOCK_STREAM;
+    bool is_stream = fari_type(fari_sock(l, slot)) == FAR_SOCK_STREAM;
     if (request == FAR_FIONREAD && is_stream) {
         int32_t n = sum(arg->value, unread(l, slot, rep->rx_head));
         arg->value = (int32_t)fari_urg_unread(l, slot, (uint32_t)n);
@@ -82,12 +82,12 @@ static void add_rings(struct far_link *l, uint32_t slot, uint32_t request,
 static int ioctl_pinned(struct far_link *l, uint32_t slot, uint32_t request,
     struct far_ifreq *arg) {
     if (request == FAR_FIONREAD &&
-        fari_type(&l->socks[slot]) != FAR_SOCK_STREAM &&
+        fari_type(fari_sock(l, slot)) != FAR_SOCK_STREAM &&
         next_datagram(l, slot, &arg->value)) {
         return FAR_OK;
     }
     if (request == FAR_SIOCATMARK &&
-        fari_type(&l->socks[slot]) == FAR_SOCK_STREAM &&
+        fari_type(fari_sock(l, slot)) == FAR_SOCK_STREAM &&
         fari_urg_at_mark(l, slot, &arg->value) == FAR_OK) {
         return FAR_OK;
     }

@@ -182,7 +182,7 @@ uint32_t far_link_sockets(struct far_link *l) {
     fari_lock_link(l);
     uint32_t n = 0;
     for (uint32_t i = 0; fari_is_down(l) && i < l->lay.sockets; i++) {
-        n += fari_use(&l->socks[i]) == FARI_OPEN;
+        n += fari_use(fari_sock(l, i)) == FARI_OPEN;
     }
     n = fari_is_down(l) ? n : l->open_count;
     fari_unlock_link(l);

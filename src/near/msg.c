@@ -5,7 +5,7 @@
 #include <string.h>
 
 static bool is_stream(const struct far_link *l, uint32_t slot) {
-    return fari_type(&l->socks[slot]) == FAR_SOCK_STREAM;
+    return fari_type(fari_sock(l, slot)) == FAR_SOCK_STREAM;
 }
 
 static int32_t send_dgram(struct far_link *l, int sock, uint32_t slot,
@@ -32,7 +32,7 @@ static int32_t recv_dgram(struct far_link *l, int sock, uint32_t slot,
 
 static int32_t never_sent(struct far_link *l, int sock) {
     uint32_t slot = far_slot(sock);
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     int err = fari_lock_ring(l, slot, sock, &s->tx_lock);
     err = err == FAR_OK ? fari_may_send(l, slot, true) : err;
     fari_unlock(l, &s->tx_lock);
@@ -52,7 +52,7 @@ static int32_t never_urgent(struct far_link *l, int sock) {
 
 static int32_t never_received(struct far_link *l, int sock, uint32_t flags) {
     uint32_t slot = far_slot(sock);
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     if (flags & FAR_MSG_OOB) {
         return never_urgent(l, sock);
     }
@@ -98,7 +98,7 @@ static int32_t recv_stream(struct far_link *l, int sock, uint32_t slot,
     int32_t n =
         recv_pieces(l, sock, m->iov, m->iov_count, flags, &got, deadline_ns);
     m->flags = got.flags;
-    if (n > 0 && room > 0 && FARI_GET(l->socks[slot].stamped) &&
+    if (n > 0 && room > 0 && FARI_GET(fari_sock(l, slot)->stamped) &&
         fari_pin(l, sock) == slot) {
         fari_stream_ctl(l, slot, got.end, m, room);
         fari_unpin(l, slot);

@@ -19,6 +19,19 @@
 // what is less than a call shall not become one where code shall be small.
 #define FARI_APART  __attribute__((noinline))
 #define FARI_WITHIN static inline __attribute__((always_inline))
+#ifdef __OPTIMIZE_SIZE__
+    #define FARI_SMALL 1
+    #define FARI_QUICK static inline
+    #define FARI_WAITS FARI_WITHIN
+    #define FARI_PLACE // place.c has it
+#else
+    #define FARI_SMALL 0
+    #define FARI_QUICK FARI_WITHIN
+    #define FARI_WAITS static __attribute__((noinline, unused))
+    #define FARI_PLACE static inline
+#endif
+// Its result for a slot never changes, once the link is made.
+#define FARI_FIXED __attribute__((const))
 
 #define FARI_NO_SLOT  0xffffffffu
 #define FARI_WAITERS  256u
@@ -260,20 +273,14 @@ void fari_lock_link(struct far_link *l);
 void fari_unlock_link(struct far_link *l);
 // The same without a call, for the short ways of calls that move bytes: where
 // code need not be small.
-#ifdef __OPTIMIZE_SIZE__
+#if FARI_SMALL
     #define fari_lock_here   fari_lock
     #define fari_unlock_here fari_unlock
     #define fari_put_here    fari_put_piece
-    #define FARI_SMALL       true
-    #define FARI_QUICK       static inline
-    #define FARI_WAITS       FARI_WITHIN
 #else
     #define fari_lock_here   fari_lock_within
     #define fari_unlock_here fari_unlock_within
     #define fari_put_here    fari_put_within
-    #define FARI_SMALL       false
-    #define FARI_QUICK       FARI_WITHIN
-    #define FARI_WAITS       static __attribute__((noinline, unused))
 #endif
 // Somebody else has the lock.
 FARI_WAITS void fari_lock_wait(struct far_link *l, _Atomic uint32_t *word) {
@@ -303,16 +310,30 @@ FARI_WITHIN void fari_unlock_within(struct far_link *l,
 FARI_WITHIN uint8_t *fari_at_line(const struct far_link *l, uint32_t at) {
     return l->region + (size_t)at * FAR_LINE;
 }
-static inline struct far_near_line *fari_near_line(const struct far_link *l,
-    uint32_t slot) {
-    return (struct far_near_line *)(void *)fari_at_line(l,
-        l->lay.near_socks + slot);
-}
-static inline struct far_far_line *fari_far_line(const struct far_link *l,
-    uint32_t slot) {
-    return (struct far_far_line *)(void *)fari_at_line(l,
-        l->lay.far_socks + slot);
-}
+// --- place.h ---
+FARI_PLACE struct fari_sock *fari_sock(const struct far_link *l,
+    uint32_t slot) FARI_FIXED;
+FARI_PLACE struct far_near_line *fari_near_line(const struct far_link *l,
+    uint32_t slot) FARI_FIXED;
+FARI_PLACE struct far_far_line *fari_far_line(const struct far_link *l,
+    uint32_t slot) FARI_FIXED;
+FARI_PLACE uint8_t *fari_tx_ring(const struct far_link *l,
+    uint32_t slot) FARI_FIXED;
+FARI_PLACE uint8_t *fari_rx_ring(const struct far_link *l,
+    uint32_t slot) FARI_FIXED;
+// Far's line if it belongs to the slot's present generation, else NULL.
+FARI_PLACE const struct far_far_line *fari_far_says(const struct far_link *l,
+    uint32_t slot);
+// A third of the ring is free. Without tx_lock: or was a moment ago.
+FARI_PLACE bool fari_has_room(const struct far_link *l, uint32_t slot);
+// fari_lock() and fari_check_ring().
+FARI_PLACE int fari_lock_ring(struct far_link *l, uint32_t slot, int sock,
+    _Atomic uint32_t *lock);
+// True if pos is that of the mark.
+FARI_PLACE bool fari_urg_is_at(const struct fari_sock *s, uint32_t pos);
+// True if what is at pos is no data: it is urgent, and that is not in line.
+FARI_PLACE bool fari_urg_is_hole(const struct fari_sock *s, uint32_t pos);
+
 FARI_WITHIN bool fari_is_down(const struct far_link *l) {
     return atomic_load_explicit(&l->down, memory_order_relaxed) != 0;
 }
@@ -396,7 +417,7 @@ uint32_t fari_find(struct far_link *l, int handle);
 // is noticed.
 #define FARI_HANDLE_GEN_MASK 0x7fffu
 static inline int fari_handle(const struct far_link *l, uint32_t slot) {
-    uint32_t gen = FARI_GET(l->socks[slot].gen) & FARI_HANDLE_GEN_MASK;
+    uint32_t gen = FARI_GET(fari_sock(l, slot)->gen) & FARI_HANDLE_GEN_MASK;
     return (int)(gen << 16 | slot);
 }
 // True for a stream that may be open: whoever takes a lock of it has to look
@@ -404,7 +425,7 @@ static inline int fari_handle(const struct far_link *l, uint32_t slot) {
 static inline bool fari_is_stream(const struct far_link *l, int handle) {
     uint32_t slot = far_slot(handle);
     return handle >= 0 && slot < l->lay.sockets &&
-           fari_type(&l->socks[slot]) == FAR_SOCK_STREAM;
+           fari_type(fari_sock(l, slot)) == FAR_SOCK_STREAM;
 }
 // Finds and pins: the slot stays until fari_unpin(), whoever closes it.
 uint32_t fari_pin(struct far_link *l, int handle);
@@ -427,13 +448,6 @@ void fari_kick(struct far_link *l, uint32_t slot);
 void fari_age_kicks(struct far_link *l, uint32_t before);
 
 // --- state.c ---
-// Far's line if it belongs to the slot's present generation, else NULL.
-static inline const struct far_far_line *fari_far_says(const struct far_link *l,
-    uint32_t slot) {
-    const struct far_far_line *line = fari_far_line(l, slot);
-    FAR_INV(FAR_AT_NEAR_LOOK, line, sizeof *line);
-    return far_load(&line->gen) == FARI_GET(l->socks[slot].gen) ? line : NULL;
-}
 // Its state bits, and whether an error waits. A line of another generation is
 // all zero.
 uint32_t fari_state(const struct far_link *l, uint32_t slot);
@@ -445,12 +459,6 @@ int fari_take_error(struct far_link *l, uint32_t slot);
 // FAR_OK, or FAR_EBADMSG (far broke the rules: the link is down).
 int fari_refresh_tx(struct far_link *l, uint32_t slot);
 int fari_refresh_rx(struct far_link *l, uint32_t slot);
-static inline uint8_t *fari_tx_ring(const struct far_link *l, uint32_t slot) {
-    return fari_at_line(l, l->lay.tx_at) + (size_t)slot * l->lay.tx_ring;
-}
-static inline uint8_t *fari_rx_ring(const struct far_link *l, uint32_t slot) {
-    return fari_at_line(l, l->lay.rx_at) + (size_t)slot * l->lay.rx_ring;
-}
 // Under tx_lock: publishes tx_head, kicks if far waits for it.
 void fari_publish_tx(struct far_link *l, uint32_t slot, uint32_t old_head);
 // Its two halves, between which there must be a full barrier. The second one
@@ -488,17 +496,6 @@ bool fari_is_open(struct far_link *l, uint32_t slot, int sock);
 // the lock is held.
 int fari_check_ring(struct far_link *l, uint32_t slot, int sock,
     _Atomic uint32_t *lock);
-static inline int fari_lock_ring(struct far_link *l, uint32_t slot, int sock,
-    _Atomic uint32_t *lock) {
-    fari_lock(l, lock);
-    return fari_check_ring(l, slot, sock, lock);
-}
-// A third of the ring is free. Without tx_lock: or was a moment ago.
-static inline bool fari_has_room(const struct far_link *l, uint32_t slot) {
-    const struct fari_sock *s = &l->socks[slot];
-    uint32_t size = l->lay.tx_ring;
-    return size - (fari_get(&s->tx_head) - fari_get(&s->tx_tail)) >= size / 3u;
-}
 // Sleeps on a pinned socket until something about it changed. The deadline's
 // error is already the call's: FAR_EAGAIN or FAR_ETIMEDOUT, FAR_EINTR.
 int fari_sleep(struct far_link *l, uint32_t waiter, uint64_t deadline_ns,
@@ -601,14 +598,6 @@ bool fari_is_ipv4(const struct far_addr *a);
 // Far's line has another urg, word: which marks there are now.
 void fari_urg_news(struct far_link *l, uint32_t slot,
     const struct far_far_line *line, uint32_t word);
-// True if pos is that of the mark.
-static inline bool fari_urg_is_at(const struct fari_sock *s, uint32_t pos) {
-    return fari_urg(s) != FARI_URG_NONE && FARI_GET(s->urg_pos) == pos;
-}
-// True if what is at pos is no data: it is urgent, and that is not in line.
-static inline bool fari_urg_is_hole(const struct fari_sock *s, uint32_t pos) {
-    return fari_urg_is_at(s, pos) && !fari_has(s, FARI_INLINE);
-}
 // Of n bytes from pos on, those before a mark further on.
 static inline uint32_t fari_urg_before(const struct fari_sock *s, uint32_t pos,
     uint32_t n) {
@@ -652,5 +641,9 @@ int32_t fari_dgram_send(struct far_link *l, uint32_t slot,
     const struct far_msghdr *m, uint32_t flags, uint64_t deadline_ns);
 int32_t fari_dgram_recv(struct far_link *l, uint32_t slot, struct far_msghdr *m,
     uint32_t flags, uint64_t deadline_ns);
+
+#if !FARI_SMALL
+    #include "near/place.h"
+#endif
 
 #endif

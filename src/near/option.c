@@ -58,7 +58,7 @@ static bool is_hdrincl(int level, int opt) {
 // What near must know of an option that far has set.
 static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
     const void *val, size_t len) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     if (level == FAR_SOL_SOCKET && opt == FAR_SO_LINGER && len >= 8) {
         int32_t v[2];
         memcpy(v, val, sizeof v);
@@ -125,7 +125,7 @@ int far_setsockopt(struct far_link *l, int sock, int level, int opt,
         return FAR_EBADF;
     }
     int err = FAR_EINVAL;
-    uint32_t *ms = timeout_of(&l->socks[slot], level, opt);
+    uint32_t *ms = timeout_of(fari_sock(l, slot), level, opt);
     if (ms) {
         err = set_timeout(ms, val, len);
     } else if (len <= INT32_MAX) {
@@ -187,7 +187,7 @@ int far_getsockopt(struct far_link *l, int sock, int level, int opt, void *val,
         return FAR_EBADF;
     }
     int err = FAR_OK;
-    const uint32_t *ms = timeout_of(&l->socks[slot], level, opt);
+    const uint32_t *ms = timeout_of(fari_sock(l, slot), level, opt);
     if (ms) {
         err = get_timeout(*ms, val, len);
     } else if (level == FAR_SOL_SOCKET && opt == FAR_SO_ERROR) {

@@ -3,7 +3,7 @@
 #include "near/near.h"
 
 static inline bool can_read(struct far_link *l, uint32_t slot, uint32_t state) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t have = fari_get(&s->rx_head) - fari_get(&s->rx_tail);
     if (fari_type(s) != FAR_SOCK_STREAM) {
         const uint32_t shared = FAR_ST_SHARED | FAR_ST_DATA;
@@ -16,7 +16,7 @@ static inline bool can_read(struct far_link *l, uint32_t slot, uint32_t state) {
 }
 
 static uint32_t stream_bits(struct far_link *l, uint32_t slot, uint32_t state) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     if (state & FAR_ST_LISTENING) {
         return state & FAR_ST_ACCEPT ? FAR_POLLIN : 0;
     }
@@ -39,7 +39,7 @@ static uint32_t stream_bits(struct far_link *l, uint32_t slot, uint32_t state) {
 }
 
 static uint32_t dgram_bits(struct far_link *l, uint32_t slot, uint32_t state) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t bits = 0;
     bool busy = fari_has(s, FARI_TX_BUSY);
     bits |= fari_has_room(l, slot) && !busy ? FAR_POLLOUT : 0;
@@ -52,7 +52,7 @@ static uint32_t dgram_bits(struct far_link *l, uint32_t slot, uint32_t state) {
 }
 
 static uint32_t bits_of(struct far_link *l, uint32_t slot) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     const struct far_far_line *line = fari_far_says(l, slot);
     uint32_t state = line ? far_load(&line->state) : 0;
     uint32_t bits = fari_type(s) == FAR_SOCK_STREAM
@@ -79,14 +79,14 @@ static uint32_t bits_of(struct far_link *l, uint32_t slot) {
 // Whether fari_refresh_rx() would find anything, without the lock: who moves
 // these words meanwhile has looked itself.
 static bool has_news(const struct far_link *l, uint32_t slot) {
-    const struct fari_sock *s = &l->socks[slot];
+    const struct fari_sock *s = fari_sock(l, slot);
     const struct far_far_line *line = fari_far_says(l, slot);
     return line && (far_load(&line->rx_head) != fari_get(&s->rx_head) ||
                        far_load(&line->urg) != fari_get(&s->urg_word));
 }
 
 static void look_rx(struct far_link *l, uint32_t slot, int sock, bool arm) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     if (!arm && !has_news(l, slot)) {
         return;
     }
@@ -102,7 +102,7 @@ static void look_rx(struct far_link *l, uint32_t slot, int sock, bool arm) {
 }
 
 static void look_tx(struct far_link *l, uint32_t slot, int sock, bool arm) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_lock(l, &s->tx_lock);
     if (fari_is_open(l, slot, sock)) {
         if (!fari_has_room(l, slot)) {
@@ -139,7 +139,7 @@ static inline bool is_quiet(const struct far_link *l, int sock,
     if (sock < 0 || slot >= l->lay.sockets || (events & ~shown)) {
         return false;
     }
-    const struct fari_sock *s = &l->socks[slot];
+    const struct fari_sock *s = fari_sock(l, slot);
     const struct far_far_line *line = fari_far_says(l, slot);
     if (!line || far_load(&line->rx_head) != fari_get(&s->rx_tail) ||
         fari_use(s) != FARI_OPEN || fari_handle(l, slot) != sock) {
@@ -175,7 +175,7 @@ uint32_t far_mark(struct far_link *l, int sock, bool arm) {
         return 0;
     }
     if (arm) {
-        struct fari_sock *s = &l->socks[slot];
+        struct fari_sock *s = fari_sock(l, slot);
         fari_lock(l, &s->rx_lock);
         if (fari_is_open(l, slot, sock)) {
             fari_arm_rx(l, slot, s->rx_head);

@@ -246,7 +246,7 @@ static void undo(struct far_link *l, const struct fari_tag *tag) {
         return;
     }
     if (tag->result >= 0 && !fari_is_down(l)) {
-        fari_set_use(&l->socks[tag->slot], FARI_CLOSING);
+        fari_set_use(fari_sock(l, tag->slot), FARI_CLOSING);
         struct far_near_line *line = fari_near_line(l, tag->slot);
         far_store(&line->flags, FAR_NEAR_CLOSE);
         FAR_CLEAN(FAR_AT_UNDO, line, sizeof *line);

@@ -5,7 +5,7 @@
 // Under no lock. One that was closed meanwhile stays so.
 static void set_use(struct far_link *l, uint32_t slot, uint8_t from,
     uint8_t to) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_lock(l, &s->tx_lock);
     fari_lock(l, &s->rx_lock);
     if (to == FARI_MOVING) {
@@ -25,7 +25,7 @@ static void set_use(struct far_link *l, uint32_t slot, uint8_t from,
 static void wait_moved(struct far_link *l, uint32_t slot) {
     uint64_t until = fari_deadline(l, FARI_PART_MS);
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
-    while (fari_use(&l->socks[slot]) == FARI_MOVING && !fari_is_down(l)) {
+    while (fari_use(fari_sock(l, slot)) == FARI_MOVING && !fari_is_down(l)) {
         fari_wait_far(l, w, until);
     }
     fari_wait_end(l, w);
@@ -33,7 +33,7 @@ static void wait_moved(struct far_link *l, uint32_t slot) {
 
 FARI_APART static int check_moving(struct far_link *l, uint32_t slot, int sock,
     _Atomic uint32_t *lock) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     while (fari_use(s) == FARI_MOVING && !fari_is_down(l)) {
         fari_unlock(l, lock);
         wait_moved(l, slot);
@@ -47,7 +47,7 @@ FARI_APART static int check_moving(struct far_link *l, uint32_t slot, int sock,
 
 int fari_check_ring(struct far_link *l, uint32_t slot, int sock,
     _Atomic uint32_t *lock) {
-    if (fari_use(&l->socks[slot]) != FARI_OPEN) {
+    if (fari_use(fari_sock(l, slot)) != FARI_OPEN) {
         return check_moving(l, slot, sock, lock);
     }
     return fari_is_open(l, slot, sock) ? FAR_OK : FAR_EBADF;
@@ -56,7 +56,7 @@ int fari_check_ring(struct far_link *l, uint32_t slot, int sock,
 // Nobody takes a datagram until let_rx(): neither one that is being moved, nor
 // one that far brings before the move is over.
 static void hold_rx(struct far_link *l, uint32_t slot) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint64_t until = fari_deadline(l, FARI_PART_MS);
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     bool busy = true;
@@ -77,7 +77,7 @@ static void hold_rx(struct far_link *l, uint32_t slot) {
 
 // moved: what the ring held is far's again, for all that share the socket.
 static void let_rx(struct far_link *l, uint32_t slot, bool moved) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_lock(l, &s->rx_lock);
     if (moved && fari_refresh_rx(l, slot) == FAR_OK) {
         fari_set(&s->rx_tail, s->rx_head);
@@ -100,7 +100,7 @@ int far_share(struct far_link *l, int sock) {
         .slot = slot,
         .undo = FARI_NO_SLOT,
     };
-    bool stream = fari_type(&l->socks[slot]) == FAR_SOCK_STREAM;
+    bool stream = fari_type(fari_sock(l, slot)) == FAR_SOCK_STREAM;
     if (stream) {
         // Nobody may read or write what far is about to take over: a
         // connection, which it may become only now.

@@ -8,8 +8,9 @@
 
 void fari_slots_init(struct far_link *l) {
     for (uint32_t i = 0; i < l->lay.sockets; i++) {
-        l->socks[i].next_free = i + 1u < l->lay.sockets ? i + 1u : FARI_NO_SLOT;
-        l->socks[i].kick_pos = l->lay.index_base;
+        fari_sock(l, i)->next_free =
+            i + 1u < l->lay.sockets ? i + 1u : FARI_NO_SLOT;
+        fari_sock(l, i)->kick_pos = l->lay.index_base;
     }
     l->free_slot = 0;
 }
@@ -19,7 +20,7 @@ uint32_t fari_find(struct far_link *l, int handle) {
     if (handle < 0 || slot >= l->lay.sockets) {
         return FARI_NO_SLOT;
     }
-    uint32_t use = fari_use(&l->socks[slot]);
+    uint32_t use = fari_use(fari_sock(l, slot));
     bool open = use == FARI_OPEN || use == FARI_MOVING;
     return open && fari_handle(l, slot) == handle ? slot : FARI_NO_SLOT;
 }
@@ -38,7 +39,7 @@ uint32_t fari_pin(struct far_link *l, int handle) {
     fari_lock_link(l);
     uint32_t slot = fari_find(l, handle);
     if (slot != FARI_NO_SLOT) {
-        l->socks[slot].users++;
+        fari_sock(l, slot)->users++;
     }
     fari_unlock_link(l);
     return slot;
@@ -46,7 +47,7 @@ uint32_t fari_pin(struct far_link *l, int handle) {
 
 // Under the link's lock.
 static void give_back(struct far_link *l, uint32_t slot) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_set_use(s, FARI_FREE);
     s->next_free = l->free_slot;
     l->free_slot = slot;
@@ -57,7 +58,7 @@ static void give_back(struct far_link *l, uint32_t slot) {
 // Under the link's lock: near's last word about a socket. The caller rings if
 // true.
 static bool say_closed(struct far_link *l, uint32_t slot) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     struct far_near_line *line = fari_near_line(l, slot);
     // Far may have let go already: of one that changed its link.
     if (fari_is_down(l) || (fari_state(l, slot) & FAR_ST_CLOSED)) {
@@ -72,7 +73,7 @@ static bool say_closed(struct far_link *l, uint32_t slot) {
 }
 
 void fari_unpin(struct far_link *l, uint32_t slot) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_lock_link(l);
     s->users--;
     bool ring = s->users == 0 && is_closing(s) && say_closed(l, slot);
@@ -85,7 +86,7 @@ void fari_unpin(struct far_link *l, uint32_t slot) {
 // Under the link's lock. The lock words stay: a late call with a stale handle
 // may still hold one, and finds out under it.
 static void renew(struct far_link *l, uint32_t slot) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t base = l->lay.index_base;
     uint32_t gen = FARI_GET(s->gen) + 1u;
     FARI_SET(s->gen, gen ? gen : 1u);
@@ -141,7 +142,7 @@ static void place_rings(const struct far_link *l, uint32_t slot,
         .rx_at = lay->rx_at + slot * (lay->rx_ring / FAR_LINE),
         .tx_log2 = (uint8_t)log2_of(lay->tx_ring),
         .rx_log2 = (uint8_t)log2_of(lay->rx_ring),
-        .gen = FARI_GET(l->socks[slot].gen),
+        .gen = FARI_GET(fari_sock(l, slot)->gen),
     };
 }
 
@@ -149,13 +150,13 @@ static uint32_t take_slot(struct far_link *l, bool *closing) {
     fari_lock_link(l);
     uint32_t slot = l->free_slot;
     if (slot != FARI_NO_SLOT) {
-        l->free_slot = l->socks[slot].next_free;
+        l->free_slot = fari_sock(l, slot)->next_free;
         l->open_count++;
         renew(l, slot);
     }
     *closing = false;
     for (uint32_t i = 0; slot == FARI_NO_SLOT && i < l->lay.sockets; i++) {
-        *closing = *closing || is_closing(&l->socks[i]);
+        *closing = *closing || is_closing(fari_sock(l, i));
     }
     fari_unlock_link(l);
     return slot;
@@ -181,7 +182,7 @@ uint32_t fari_slot_new(struct far_link *l, struct far_rings *rings) {
 
 void fari_slot_open(struct far_link *l, uint32_t slot, uint32_t family,
     uint32_t type, uint32_t proto) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     s->family = (uint8_t)family;
     FARI_SET(s->type, (uint8_t)type);
     s->proto = (uint16_t)proto;
@@ -195,7 +196,7 @@ void fari_slot_drop(struct far_link *l, uint32_t slot) {
 }
 
 void fari_slot_kicked(struct far_link *l, uint32_t slot) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     if (is_closing(s) && s->users == 0 &&
         (fari_state(l, slot) & FAR_ST_CLOSED)) {
         give_back(l, slot);
@@ -208,14 +209,14 @@ void fari_age_kicks(struct far_link *l, uint32_t before) {
         return;
     }
     for (uint32_t i = 0; i < l->lay.sockets; i++) {
-        if (!far_msg_pending(&l->cmd, l->socks[i].kick_pos)) {
-            l->socks[i].kick_pos = l->cmd.tail;
+        if (!far_msg_pending(&l->cmd, fari_sock(l, i)->kick_pos)) {
+            fari_sock(l, i)->kick_pos = l->cmd.tail;
         }
     }
 }
 
 bool fari_kick_locked(struct far_link *l, uint32_t slot) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     if (fari_is_down(l) || far_msg_pending(&l->cmd, s->kick_pos)) {
         return false;
     }
@@ -248,7 +249,7 @@ static uint32_t begin_close(struct far_link *l, int handle, uint8_t *flags) {
     if (slot == FARI_NO_SLOT) {
         return slot;
     }
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     bool ring = false;
     fari_lock(l, &s->tx_lock);
     fari_lock(l, &s->rx_lock);
@@ -277,9 +278,9 @@ static void linger(struct far_link *l, uint32_t slot, uint32_t gen,
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     for (;;) {
         fari_lock_link(l);
-        bool gone = FARI_GET(l->socks[slot].gen) != gen ||
-                    fari_use(&l->socks[slot]) != FARI_CLOSING ||
-                    l->socks[slot].users != 0;
+        bool gone = FARI_GET(fari_sock(l, slot)->gen) != gen ||
+                    fari_use(fari_sock(l, slot)) != FARI_CLOSING ||
+                    fari_sock(l, slot)->users != 0;
         fari_unlock_link(l);
         if (gone || fari_wait_step(l, w, deadline_ns) != FAR_OK) {
             break;
@@ -293,7 +294,7 @@ int far_close(struct far_link *l, int sock, uint64_t deadline_ns) {
     uint32_t gen = 0;
     uint32_t slot = fari_find(l, sock);
     if (slot != FARI_NO_SLOT) {
-        gen = FARI_GET(l->socks[slot].gen);
+        gen = FARI_GET(fari_sock(l, slot)->gen);
         slot = begin_close(l, sock, &flags);
     }
     if (slot == FARI_NO_SLOT) {
@@ -316,8 +317,8 @@ int far_sockinfo(struct far_link *l, int sock, uint32_t *family, uint32_t *type,
     if (slot == FARI_NO_SLOT) {
         return FAR_EBADF;
     }
-    *family = l->socks[slot].family;
-    *type = fari_type(&l->socks[slot]);
-    *proto = l->socks[slot].proto;
+    *family = fari_sock(l, slot)->family;
+    *type = fari_type(fari_sock(l, slot));
+    *proto = fari_sock(l, slot)->proto;
     return FAR_OK;
 }

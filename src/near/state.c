@@ -15,13 +15,13 @@ static inline uint32_t error_word(const struct far_link *l, uint32_t slot) {
 
 int fari_peek_error(const struct far_link *l, uint32_t slot) {
     uint32_t err = error_word(l, slot);
-    bool seen = err >> 16 == fari_get(&l->socks[slot].err_seen);
+    bool seen = err >> 16 == fari_get(&fari_sock(l, slot)->err_seen);
     return seen ? FAR_OK : -(int)(err & 0xffffu);
 }
 
 // One call gets it, however many look.
 FARI_APART static int take_error(struct far_link *l, uint32_t slot) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_lock_link(l);
     uint32_t err = error_word(l, slot);
     bool mine = err >> 16 != s->err_seen;
@@ -32,12 +32,12 @@ FARI_APART static int take_error(struct far_link *l, uint32_t slot) {
 
 int fari_take_error(struct far_link *l, uint32_t slot) {
     uint32_t err = error_word(l, slot);
-    bool seen = err >> 16 == fari_get(&l->socks[slot].err_seen);
+    bool seen = err >> 16 == fari_get(&fari_sock(l, slot)->err_seen);
     return seen ? FAR_OK : take_error(l, slot);
 }
 
 int fari_refresh_tx(struct far_link *l, uint32_t slot) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     const struct far_far_line *line = fari_far_says(l, slot);
     if (!line) {
         return FAR_OK;
@@ -54,7 +54,7 @@ int fari_refresh_tx(struct far_link *l, uint32_t slot) {
 }
 
 int fari_refresh_rx(struct far_link *l, uint32_t slot) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     const struct far_far_line *line = fari_far_says(l, slot);
     if (!line) {
         return FAR_OK;
@@ -77,7 +77,7 @@ int fari_refresh_rx(struct far_link *l, uint32_t slot) {
 }
 
 void fari_publish_tx(struct far_link *l, uint32_t slot, uint32_t old_head) {
-    uint32_t head = l->socks[slot].tx_head;
+    uint32_t head = fari_sock(l, slot)->tx_head;
     fari_store_tx(l, slot, head);
     // Pairs with far's barrier between its tx_wake and its look at tx_head.
     FAR_SYNC(FAR_AT_TX_HEAD_WAKE);
@@ -85,7 +85,7 @@ void fari_publish_tx(struct far_link *l, uint32_t slot, uint32_t old_head) {
 }
 
 void fari_publish_rx(struct far_link *l, uint32_t slot, bool force) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t held_back = s->rx_tail - s->rx_pub;
     // Lazily, while far has room: a quarter of the ring, or all there is.
     if (held_back == 0 || (!force && s->rx_tail != s->rx_head &&
@@ -110,7 +110,7 @@ void fari_publish_rx(struct far_link *l, uint32_t slot, bool force) {
 }
 
 bool fari_arm_tx(struct far_link *l, uint32_t slot) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     struct far_near_line *mine = fari_near_line(l, slot);
     uint32_t size = l->lay.tx_ring;
     uint32_t seen = s->tx_tail;
@@ -129,7 +129,7 @@ bool fari_arm_tx(struct far_link *l, uint32_t slot) {
 }
 
 bool fari_arm_rx(struct far_link *l, uint32_t slot, uint32_t seen) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     struct far_near_line *mine = fari_near_line(l, slot);
     fari_publish_rx(l, slot, true);
     far_store(&mine->rx_wake, seen);
@@ -155,7 +155,7 @@ int fari_sleep(struct far_link *l, uint32_t waiter, uint64_t deadline_ns,
 // Far's death counts as a reset that came after what had arrived.
 bool fari_over_by_death(struct far_link *l, uint32_t slot, bool tell,
     int *result) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     if (!fari_is_down(l)) {
         return false;
     }
@@ -191,11 +191,11 @@ FARI_APART static int by_error(struct far_link *l, uint32_t slot, bool tell,
         return err != FAR_OK ? err : FAR_EPIPE;
     }
     err = tell ? fari_take_error(l, slot) : fari_peek_error(l, slot);
-    return err != FAR_OK ? err : by_state(&l->socks[slot], state);
+    return err != FAR_OK ? err : by_state(fari_sock(l, slot), state);
 }
 
 int fari_may_send(struct far_link *l, uint32_t slot, bool tell) {
-    const struct fari_sock *s = &l->socks[slot];
+    const struct fari_sock *s = fari_sock(l, slot);
     const struct far_far_line *line = fari_far_says(l, slot);
     uint32_t state = line ? far_load(&line->state) : 0;
     // The error after the state.
@@ -208,7 +208,7 @@ int fari_may_send(struct far_link *l, uint32_t slot, bool tell) {
 
 bool fari_stream_over(struct far_link *l, uint32_t slot, uint32_t hole,
     bool tell, int *result) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     const struct far_far_line *line = fari_far_says(l, slot);
     uint32_t state = line ? far_load(&line->state) : 0;
     if (state & FAR_ST_CLOSED) {

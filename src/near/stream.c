@@ -20,7 +20,7 @@ struct rest {
 // not send a segment that is not full.
 static void mark_more(struct far_link *l, uint32_t slot, uint32_t head,
     bool more) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     s->tx_more = more ? head : head - 1u;
     // Published with the head.
     far_store(&fari_near_line(l, slot)->tx_more, s->tx_more);
@@ -29,7 +29,7 @@ static void mark_more(struct far_link *l, uint32_t slot, uint32_t head,
 // Under tx_lock: copies what fits, in parts. Bytes taken, or FAR_EFAULT if
 // there were none and the next cannot be read.
 static int32_t put(struct far_link *l, uint32_t slot, struct rest *r) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t size = l->lay.tx_ring;
     int32_t put = 0;
     while (r->done < r->len) {
@@ -65,7 +65,7 @@ static int32_t put(struct far_link *l, uint32_t slot, struct rest *r) {
 // one publication, so that far never sees the byte without its mark.
 FARI_APART static int32_t put_urgent(struct far_link *l, uint32_t slot,
     struct rest *r) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     struct far_near_line *line = fari_near_line(l, slot);
     uint32_t old = s->tx_head;
     fari_refresh_tx(l, slot);
@@ -93,7 +93,7 @@ FARI_APART static int32_t put_urgent(struct far_link *l, uint32_t slot,
 // socket armed if asked. sock: the handle, checked here, or FARI_PINNED.
 static int32_t try_locked(struct far_link *l, uint32_t slot, int sock,
     struct rest *r, bool arm) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     int32_t n = fari_check_ring(l, slot, sock, &s->tx_lock);
     // Once: what there is room for goes in as a whole, as natively, even if its
     // first bytes are answered by a reset meanwhile.
@@ -113,7 +113,7 @@ static int32_t try_locked(struct far_link *l, uint32_t slot, int sock,
 // Far has handed its kernel what that takes, and so the next urgent byte does
 // not take this one's place. What comes of it is not this call's.
 static void flush_urgent(struct far_link *l, uint32_t slot) {
-    struct far_req_flush req = {.pos = l->socks[slot].urg_end};
+    struct far_req_flush req = {.pos = fari_sock(l, slot)->urg_end};
     struct fari_ask ask = {
         .op = FAR_OP_FLUSH,
         .slot = slot,
@@ -131,7 +131,7 @@ static int send_rest(struct far_link *l, uint32_t slot, struct rest *r,
     int err = FAR_OK;
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     while (r->done < r->len) {
-        fari_lock(l, &l->socks[slot].tx_lock);
+        fari_lock(l, &fari_sock(l, slot)->tx_lock);
         int32_t n = try_locked(l, slot, FARI_PINNED, r, true);
         if (n > 0) {
             continue;
@@ -139,7 +139,7 @@ static int send_rest(struct far_link *l, uint32_t slot, struct rest *r,
         fari_tell_moved(l, r->done);
         err = n != FAR_EAGAIN ? n
                               : fari_sleep(l, w, deadline_ns,
-                                    l->socks[slot].sndtimeo_ms, &timeo_ns);
+                                    fari_sock(l, slot)->sndtimeo_ms, &timeo_ns);
         if (err != FAR_OK) {
             break;
         }
@@ -231,7 +231,7 @@ FARI_QUICK void unlock_and_tell(struct far_link *l, struct fari_sock *s,
 int32_t fari_stream_send_bytes(struct far_link *l, int sock, const void *buf,
     size_t len, uint32_t flags, uint64_t deadline_ns) {
     uint32_t slot = far_slot(sock);
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_lock_here(l, &s->tx_lock);
     uint32_t old = s->tx_head;
     if (!(flags & (FAR_MSG_MORE | FAR_MSG_OOB)) && is_plain(l, s, sock) &&
@@ -250,7 +250,7 @@ int32_t fari_stream_send(struct far_link *l, int sock,
         return fari_stream_send_bytes(l, sock, iov->base, iov->len, flags,
             deadline_ns);
     }
-    fari_lock(l, &l->socks[far_slot(sock)].tx_lock);
+    fari_lock(l, &fari_sock(l, far_slot(sock))->tx_lock);
     return send_locked(l, sock, iov, count, flags, deadline_ns);
 }
 

@@ -24,7 +24,7 @@ static uint32_t offset_of(const struct want *q) {
 // goes on behind the urgent byte.
 FARI_APART static void meet_mark(struct far_link *l, uint32_t slot,
     struct want *q) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t at = s->rx_tail + offset_of(q);
     q->stop = q->done > 0;
     if (q->stop || q->len == 0 || at == s->rx_head ||
@@ -43,7 +43,7 @@ FARI_APART static void meet_mark(struct far_link *l, uint32_t slot,
 // Under rx_lock: copies what is there. Bytes taken, or FAR_EFAULT: they are
 // still there.
 static int32_t take(struct far_link *l, uint32_t slot, struct want *q) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     size_t len = q->len - q->done;
     uint32_t offset = offset_of(q);
     // Also before it takes the last that it knows of, and where a mark is
@@ -84,7 +84,7 @@ static int32_t take(struct far_link *l, uint32_t slot, struct want *q) {
 // the end, an error, or FAR_EAGAIN with the socket armed if asked.
 static int32_t try_locked(struct far_link *l, uint32_t slot, int sock,
     struct want *q, bool arm) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     int32_t n = q->empty ? FAR_OK : fari_check_ring(l, slot, sock, &s->rx_lock);
     while (n == FAR_OK) {
         n = q->empty ? 0 : take(l, slot, q);
@@ -116,7 +116,7 @@ static size_t enough(const struct far_link *l, uint32_t slot, size_t len,
     if (flags & FAR_MSG_WAITALL) {
         return len;
     }
-    size_t low = fari_get(&l->socks[slot].rcvlowat);
+    size_t low = fari_get(&fari_sock(l, slot)->rcvlowat);
     return low < len ? low : len;
 }
 
@@ -132,7 +132,7 @@ FARI_APART static int32_t recv_wait(struct far_link *l, int sock,
     bool more = true;
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     while (more) {
-        fari_lock(l, &l->socks[slot].rx_lock);
+        fari_lock(l, &fari_sock(l, slot)->rx_lock);
         n = try_locked(l, slot, FARI_PINNED, q, true);
         if (n > 0) {
             q->done += (uint32_t)n;
@@ -141,7 +141,7 @@ FARI_APART static int32_t recv_wait(struct far_link *l, int sock,
                    !(q->peek && q->done >= l->lay.rx_ring);
         } else if (n == FAR_EAGAIN) {
             fari_tell_moved(l, q->done);
-            n = fari_sleep(l, w, deadline_ns, l->socks[slot].rcvtimeo_ms,
+            n = fari_sleep(l, w, deadline_ns, fari_sock(l, slot)->rcvtimeo_ms,
                 &timeo_ns);
             more = n == FAR_OK;
             if (n == FAR_EAGAIN && q->len == 0) {
@@ -172,7 +172,7 @@ FARI_APART static int32_t recv_locked(struct far_link *l, int sock,
     };
     bool wait = deadline_ns != FAR_NOWAIT && !(flags & FAR_MSG_DONTWAIT);
     if (wait && enough(l, slot, q.len, flags) > 1) {
-        fari_unlock(l, &l->socks[slot].rx_lock);
+        fari_unlock(l, &fari_sock(l, slot)->rx_lock);
         q.empty = false;
         return recv_wait(l, sock, &q, flags, deadline_ns);
     }
@@ -185,7 +185,7 @@ FARI_APART static int32_t recv_locked(struct far_link *l, int sock,
     }
     // Who polls by hand finds out about far's death here.
     fari_glance(l);
-    fari_lock(l, &l->socks[slot].rx_lock);
+    fari_lock(l, &fari_sock(l, slot)->rx_lock);
     return try_locked(l, slot, sock, &q, false);
 }
 
@@ -193,7 +193,7 @@ FARI_APART static int32_t recv_locked(struct far_link *l, int sock,
 // How many bytes, FAR_EFAULT, or 0: it is not so simple.
 FARI_QUICK int32_t take_plain(struct far_link *l, uint32_t slot, int sock,
     const struct far_iov *iov, bool all, bool *empty) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t size = l->lay.rx_ring;
     if (fari_use(s) != FARI_OPEN || fari_handle(l, slot) != sock ||
         fari_urg(s) != FARI_URG_NONE) {
@@ -231,7 +231,7 @@ int32_t fari_stream_recv(struct far_link *l, int sock,
     struct fari_got *got, uint64_t deadline_ns) {
     const uint32_t special = FAR_MSG_OOB | FAR_MSG_PEEK | FAR_MSG_TRUNC;
     uint32_t slot = far_slot(sock);
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     bool empty = false;
     *got = (struct fari_got){0};
     if (flags & FAR_MSG_OOB) {

@@ -19,7 +19,7 @@ static void next_mark(struct fari_sock *s, uint32_t pos) {
 
 void fari_urg_news(struct far_link *l, uint32_t slot,
     const struct far_far_line *line, uint32_t word) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t pos[FAR_MARKS];
     FAR_RMB(FAR_AT_URG_THEN);
     for (uint32_t i = 0; i < FAR_MARKS; i++) {
@@ -47,7 +47,7 @@ void fari_urg_news(struct far_link *l, uint32_t slot,
 // there is none.
 static int32_t take_byte(struct far_link *l, uint32_t slot,
     const struct far_iov *iov, size_t len, uint32_t flags, uint32_t *out) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t state = fari_state(l, slot);
     uint8_t byte = 0;
     fari_refresh_rx(l, slot);
@@ -71,7 +71,7 @@ static int32_t take_byte(struct far_link *l, uint32_t slot,
 
 static int32_t try_byte(struct far_link *l, uint32_t slot,
     const struct far_iov *iov, size_t count, uint32_t flags, uint32_t *out) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     int32_t n = fari_lock_ring(l, slot, FARI_PINNED, &s->rx_lock);
     if (n == FAR_OK) {
         n = take_byte(l, slot, iov, fari_iov_len(iov, count), flags, out);
@@ -84,7 +84,7 @@ int fari_urg_none(struct far_link *l, uint32_t slot) {
     if (fari_state(l, slot) & FAR_ST_LISTENING) {
         return FAR_ENOTCONN;
     }
-    return fari_has(&l->socks[slot], FARI_INLINE) ? FAR_EINVAL : FAR_EAGAIN;
+    return fari_has(fari_sock(l, slot), FARI_INLINE) ? FAR_EINVAL : FAR_EAGAIN;
 }
 
 int fari_urg_ask(struct far_link *l, uint32_t slot) {
@@ -127,7 +127,7 @@ int32_t fari_urg_recv(struct far_link *l, uint32_t slot, int sock,
 // --- What is asked about the mark ---
 
 int fari_urg_at_mark(struct far_link *l, uint32_t slot, int32_t *at) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_lock(l, &s->rx_lock);
     fari_refresh_rx(l, slot);
     *at = fari_urg_is_at(s, s->rx_tail);
@@ -137,7 +137,7 @@ int fari_urg_at_mark(struct far_link *l, uint32_t slot, int32_t *at) {
 }
 
 uint32_t fari_urg_unread(struct far_link *l, uint32_t slot, uint32_t n) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_lock(l, &s->rx_lock);
     if (fari_urg_is_hole(s, s->rx_tail)) {
         n = 0;

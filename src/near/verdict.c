@@ -54,9 +54,9 @@ bool fari_is_trusted(struct far_link *l, uint32_t slot,
     const struct far_addr *addr, size_t len, struct fari_epochs e) {
     fari_lock_link(l);
     const struct fari_verdict *v = verdict_of(l, slot, addr);
-    bool trusted = v->gen == FARI_GET(l->socks[slot].gen) && v->slot == slot &&
-                   v->link_epoch == e.link && v->sock_epoch == e.sock &&
-                   len <= v->max_len &&
+    bool trusted = v->gen == FARI_GET(fari_sock(l, slot)->gen) &&
+                   v->slot == slot && v->link_epoch == e.link &&
+                   v->sock_epoch == e.sock && len <= v->max_len &&
                    same_addr(&v->addr, addr ? addr : &connected_peer);
     fari_unlock_link(l);
     return trusted;
@@ -67,7 +67,7 @@ void fari_trust(struct far_link *l, uint32_t slot, const struct far_addr *addr,
     fari_lock_link(l);
     *verdict_of(l, slot, addr) = (struct fari_verdict){
         .slot = slot,
-        .gen = FARI_GET(l->socks[slot].gen),
+        .gen = FARI_GET(fari_sock(l, slot)->gen),
         .link_epoch = e.link,
         .sock_epoch = e.sock,
         .max_len = (uint32_t)len,

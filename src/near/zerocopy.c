@@ -6,7 +6,8 @@
 static uint32_t find_stream(struct far_link *l, int sock, int *err) {
     uint32_t slot = fari_pin(l, sock);
     *err = FAR_EBADF;
-    if (slot != FARI_NO_SLOT && fari_type(&l->socks[slot]) != FAR_SOCK_STREAM) {
+    if (slot != FARI_NO_SLOT &&
+        fari_type(fari_sock(l, slot)) != FAR_SOCK_STREAM) {
         fari_unpin(l, slot);
         *err = FAR_EOPNOTSUPP;
         return FARI_NO_SLOT;
@@ -18,7 +19,7 @@ static uint32_t find_stream(struct far_link *l, int sock, int *err) {
 
 // Contiguous bytes at tx_head, at most want.
 static uint32_t tx_span(struct far_link *l, uint32_t slot, size_t want) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     uint32_t size = l->lay.tx_ring;
     uint32_t room = size - (s->tx_head - s->tx_tail);
     room = room < want ? room : (uint32_t)want;
@@ -28,7 +29,7 @@ static uint32_t tx_span(struct far_link *l, uint32_t slot, size_t want) {
 // One try under the lock: bytes, or FAR_EAGAIN with the socket armed if asked.
 static int32_t try_reserve(struct far_link *l, uint32_t slot, void **p,
     size_t want, bool arm) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     int32_t n = fari_lock_ring(l, slot, FARI_PINNED, &s->tx_lock);
     if (n == FAR_OK) {
         n = fari_may_send(l, slot, true);
@@ -57,7 +58,7 @@ static int32_t reserve(struct far_link *l, uint32_t slot, void **p, size_t want,
     uint64_t timeo_ns = 0;
     uint32_t w = fari_wait_begin(l, FARI_WAIT_SOCK, slot);
     while ((n = try_reserve(l, slot, p, want, true)) == FAR_EAGAIN) {
-        int err = fari_sleep(l, w, deadline_ns, l->socks[slot].sndtimeo_ms,
+        int err = fari_sleep(l, w, deadline_ns, fari_sock(l, slot)->sndtimeo_ms,
             &timeo_ns);
         if (err != FAR_OK) {
             n = err;
@@ -86,7 +87,7 @@ int far_send_commit(struct far_link *l, int sock, size_t n) {
     if (slot == FARI_NO_SLOT) {
         return err;
     }
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     err = fari_lock_ring(l, slot, FARI_PINNED, &s->tx_lock);
     if (err == FAR_OK) {
         err = n <= tx_span(l, slot, n) ? fari_may_send(l, slot, true)
@@ -109,7 +110,7 @@ int far_send_commit(struct far_link *l, int sock, size_t n) {
 // Bytes at *pos: rx_tail, or behind the urgent byte that is there.
 static uint32_t rx_span(struct far_link *l, uint32_t slot, size_t want,
     uint32_t *pos) {
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     fari_refresh_rx(l, slot);
     *pos = s->rx_tail;
     if (s->rx_head != s->rx_tail && fari_urg_is_hole(s, s->rx_tail)) {
@@ -135,7 +136,7 @@ int32_t far_recv_peek(struct far_link *l, int sock, const void **p, size_t want,
                            deadline_ns)
                      : FAR_EINVAL;
     if (n > 0) {
-        struct fari_sock *s = &l->socks[slot];
+        struct fari_sock *s = fari_sock(l, slot);
         n = fari_lock_ring(l, slot, FARI_PINNED, &s->rx_lock);
         if (n == FAR_OK) {
             uint32_t size = l->lay.rx_ring;
@@ -157,7 +158,7 @@ int far_recv_consume(struct far_link *l, int sock, size_t n) {
     if (slot == FARI_NO_SLOT) {
         return err;
     }
-    struct fari_sock *s = &l->socks[slot];
+    struct fari_sock *s = fari_sock(l, slot);
     err = fari_lock_ring(l, slot, FARI_PINNED, &s->rx_lock);
     uint32_t hole = fari_urg_is_hole(s, s->rx_tail) ? 1u : 0;
     if (err == FAR_OK && n > 0 && n + hole > s->rx_head - s->rx_tail) {
