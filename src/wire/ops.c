@@ -31,15 +31,3 @@ int far_msg_check(const struct far_msg *m) {
                ? FAR_OK
                : FAR_EBADMSG;
 }
-
-const char *far_op_name(unsigned num) {
-    switch (num) {
-#define X(name, num, request, needs_socket, text)                              \
-    case num:                                                                  \
-        return #name;
-#include "farsock/ops.def"
-#undef X
-        default:
-            return "?";
-    }
-}
