@@ -93,9 +93,17 @@ far_load(const uint32_t *p) {
 #ifndef FAR_COPY_IN
     #define FAR_COPY_IN(to, from, n) memcpy(to, from, n)
 #endif
+// The store itself. For RISC-V gcc before 14 makes an exchange of it, an AMO,
+// which memory between cores need not know of; a volatile one is a plain store.
+#if defined(__riscv) && !defined(__clang__) && __GNUC__ < 14
+    #define FAR_STORE_WORD(p, v, order) (*(volatile uint32_t *)(p) = (v))
+#else
+    #define FAR_STORE_WORD(p, v, order)                                        \
+        atomic_store_explicit((_Atomic uint32_t *)(void *)(p), v, order)
+#endif
 static inline void far_store(uint32_t *p, uint32_t v) {
     FAR_STEP();
-    atomic_store_explicit((_Atomic uint32_t *)(void *)p, v, FAR_STORE_ORDER);
+    FAR_STORE_WORD(p, v, FAR_STORE_ORDER);
 }
 
 #endif

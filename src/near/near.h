@@ -110,8 +110,7 @@ struct fari_sock {
 // Words of a socket that a poll looks at without the lock under which they are
 // written: these are so, each for itself, and these looks.
 FARI_WITHIN void fari_set(uint32_t *p, uint32_t v) {
-    atomic_store_explicit((_Atomic uint32_t *)(void *)p, v,
-        memory_order_relaxed);
+    FAR_STORE_WORD(p, v, memory_order_relaxed);
 }
 FARI_WITHIN uint32_t fari_get(const uint32_t *p) {
     return atomic_load_explicit((const _Atomic uint32_t *)(const void *)p,

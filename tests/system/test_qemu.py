@@ -8,11 +8,12 @@ import hashlib
 import os
 import signal
 import socket
+import subprocess
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 
 from cores import SIZE, TRANSFER, FarOfCores, archs, both, lines, on_each
-from harness import FULL, check_equal, in_thread, main, receive_all, test
+from harness import BUILD, FULL, check, check_equal, in_thread, main, receive_all, test
 
 # --- Without MicroPython ---
 
@@ -30,6 +31,17 @@ def c_example(arch):
             peer.sendall(data)
         check_equal(got, b"hello, far core\n" * 100)
         check_equal(lines(core), ["100 lines came back"])
+
+
+@test
+@on_each(lambda: archs("echo"))
+def shared_words_are_stored(arch):
+    """What is told through memory is stored, not exchanged for what was there:
+    memory between cores may know of no AMO."""
+    command = ["riscv64-unknown-elf-objdump", "-d", BUILD / f"qemu/{arch}/near/src/ring/msg.o"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    check_equal([line for line in text.splitlines() if "\tamo" in line], [])
+    check("\tfence" in text, text)
 
 
 @test
