@@ -16,13 +16,14 @@ static struct fari_ask ask_of(uint8_t op, uint32_t slot, const void *req,
 }
 
 // A question about one socket.
-static int ask_far(struct far_link *l, int sock, struct fari_ask *ask) {
-    ask->slot = fari_pin(l, sock);
-    if (ask->slot == FARI_NO_SLOT) {
+static int ask_far(struct far_link *l, int sock, uint8_t op, const void *req,
+    size_t req_len, void *data, size_t room) {
+    uint32_t slot = fari_pin(l, sock);
+    if (slot == FARI_NO_SLOT) {
         return FAR_EBADF;
     }
-    int err = fari_request(l, ask, FAR_FOREVER);
-    fari_unpin(l, ask->slot);
+    int err = fari_ask(l, op, slot, req, req_len, data, room);
+    fari_unpin(l, slot);
     return err;
 }
 
@@ -64,14 +65,12 @@ int far_socket(struct far_link *l, uint32_t family, uint32_t type,
 
 int far_bind(struct far_link *l, int sock, const struct far_addr *addr) {
     struct far_req_addr req = {.addr = *addr};
-    struct fari_ask ask = ask_of(FAR_OP_BIND, 0, &req, sizeof req);
-    return ask_far(l, sock, &ask);
+    return ask_far(l, sock, FAR_OP_BIND, &req, sizeof req, NULL, 0);
 }
 
 int far_listen(struct far_link *l, int sock, int backlog) {
     struct far_req_listen req = {.backlog = backlog};
-    struct fari_ask ask = ask_of(FAR_OP_LISTEN, 0, &req, sizeof req);
-    return ask_far(l, sock, &ask);
+    return ask_far(l, sock, FAR_OP_LISTEN, &req, sizeof req, NULL, 0);
 }
 
 // --- connect ---
@@ -111,9 +110,7 @@ static int wait_connected(struct far_link *l, uint32_t slot,
 }
 
 static void forget_shutdown(struct far_link *l, uint32_t slot) {
-    fari_lock_link(l);
-    fari_unmark(fari_sock(l, slot), FARI_SHUT_RD | FARI_SHUT_WR);
-    fari_unlock_link(l);
+    fari_set_flags(l, slot, FARI_SHUT_RD | FARI_SHUT_WR, false);
 }
 
 // connect() has made the stream as new, though it gave an error perhaps: as
@@ -264,19 +261,18 @@ int far_accept(struct far_link *l, int sock, struct far_addr *peer,
 
 int far_shutdown(struct far_link *l, int sock, int how) {
     struct far_req_shutdown req = {.how = (uint32_t)how};
-    struct fari_ask ask = ask_of(FAR_OP_SHUTDOWN, 0, &req, sizeof req);
-    ask.slot = fari_pin(l, sock);
-    if (ask.slot == FARI_NO_SLOT) {
+    uint32_t slot = fari_pin(l, sock);
+    if (slot == FARI_NO_SLOT) {
         return FAR_EBADF;
     }
     // A listener, or a stream that connects, is as new afterwards. Else Linux
     // marks the directions, even when it says ENOTCONN.
     const uint32_t busy = FAR_ST_LISTENING | FAR_ST_CONNECTING;
-    bool was_busy = (fari_state(l, ask.slot) & busy) != 0;
-    int err = fari_request(l, &ask, FAR_FOREVER);
+    bool was_busy = (fari_state(l, slot) & busy) != 0;
+    int err = fari_ask(l, FAR_OP_SHUTDOWN, slot, &req, sizeof req, NULL, 0);
     if (was_busy) {
-        if (err >= 0 && !(fari_state(l, ask.slot) & busy)) {
-            forget_shutdown(l, ask.slot);
+        if (err >= 0 && !(fari_state(l, slot) & busy)) {
+            forget_shutdown(l, slot);
         }
     } else if (how >= FAR_SHUT_RD && how <= FAR_SHUT_RDWR &&
                (err >= 0 || err == FAR_ENOTCONN)) {
@@ -286,21 +282,18 @@ int far_shutdown(struct far_link *l, int sock, int how) {
             [FAR_SHUT_RDWR] = FARI_SHUT_RD | FARI_SHUT_WR,
         };
         fari_lock_link(l);
-        fari_mark(fari_sock(l, ask.slot), marks[how]);
-        fari_changed(l, ask.slot);
+        fari_mark(fari_sock(l, slot), marks[how]);
+        fari_changed(l, slot);
         fari_unlock_link(l);
     }
-    fari_unpin(l, ask.slot);
+    fari_unpin(l, slot);
     return err;
 }
 
 static int ask_name(struct far_link *l, int sock, uint8_t op,
     struct far_addr *addr) {
     *addr = (struct far_addr){0};
-    struct fari_ask ask = ask_of(op, 0, NULL, 0);
-    ask.data = addr;
-    ask.room = sizeof *addr;
-    return ask_far(l, sock, &ask);
+    return ask_far(l, sock, op, NULL, 0, addr, sizeof *addr);
 }
 
 int far_getsockname(struct far_link *l, int sock, struct far_addr *addr) {

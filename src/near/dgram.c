@@ -252,17 +252,9 @@ static int try_put(struct far_link *l, uint32_t slot, struct dgram *d, bool arm,
 }
 
 static void set_gathers(struct far_link *l, uint32_t slot, bool gathers) {
-    struct fari_sock *s = fari_sock(l, slot);
-    if (fari_has(s, FARI_GATHERS) == gathers) {
-        return;
+    if (fari_has(fari_sock(l, slot), FARI_GATHERS) != gathers) {
+        fari_set_flags(l, slot, FARI_GATHERS, gathers);
     }
-    fari_lock_link(l);
-    if (gathers) {
-        fari_mark(s, FARI_GATHERS);
-    } else {
-        fari_unmark(s, FARI_GATHERS);
-    }
-    fari_unlock_link(l);
 }
 
 static int flush(struct far_link *l, uint32_t slot, const struct dgram *d,

@@ -277,15 +277,7 @@ static int32_t ask_take(struct far_link *l, uint32_t slot, struct taken *t,
         .room = (uint32_t)t->room,
         .flags = peek ? FAR_RECV_PEEK : 0,
     };
-    struct fari_ask ask = {
-        .op = FAR_OP_RECV,
-        .slot = slot,
-        .req = &req,
-        .req_len = sizeof req,
-        .undo = FARI_NO_SLOT,
-        .counts = true,
-    };
-    int32_t r = fari_request(l, &ask, FAR_FOREVER);
+    int32_t r = fari_ask(l, FAR_OP_RECV, slot, &req, sizeof req, NULL, 0);
     *again = r >= 0 || r == FAR_ENETDOWN;
     if (!*again) {
         return r;

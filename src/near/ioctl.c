@@ -4,20 +4,6 @@
 
 #include <string.h>
 
-static int ask(struct far_link *l, uint8_t op, uint32_t slot, const void *req,
-    size_t len, void *data, size_t room) {
-    struct fari_ask a = {
-        .op = op,
-        .slot = slot,
-        .req = req,
-        .req_len = (uint32_t)len,
-        .data = data,
-        .room = (uint32_t)room,
-        .undo = FARI_NO_SLOT,
-    };
-    return fari_request(l, &a, FAR_FOREVER);
-}
-
 // Adds what far said to what near knows; either may be anything.
 static int32_t sum(int32_t far, uint32_t near) {
     int64_t all = (int64_t)far + near;
@@ -93,7 +79,8 @@ static int ioctl_pinned(struct far_link *l, uint32_t slot, uint32_t request,
     }
     struct far_req_ioctl req = {.request = request, .arg = *arg};
     struct far_rep_ioctl rep = {0};
-    int err = ask(l, FAR_OP_IOCTL, slot, &req, sizeof req, &rep, sizeof rep);
+    int err =
+        fari_ask(l, FAR_OP_IOCTL, slot, &req, sizeof req, &rep, sizeof rep);
     if (err >= 0) {
         *arg = rep.arg;
         add_rings(l, slot, request, &rep, arg);
@@ -121,7 +108,6 @@ int far_getifaddrs(struct far_link *l, struct far_ifaddr *out, size_t max) {
         .data = out,
         .room = (uint32_t)(most * sizeof *out),
         .undo = FARI_NO_SLOT,
-        .counts = true,
     };
     int n = fari_request(l, &a, FAR_FOREVER);
     size_t have = a.got / sizeof *out;
@@ -142,8 +128,8 @@ int far_if_nametoindex(struct far_link *l, const char *name) {
         return FAR_ENODEV;
     }
     memcpy(req.name, name, len);
-    int err =
-        ask(l, FAR_OP_IFNAME, FARI_NO_SLOT, &req, sizeof req, &req, sizeof req);
+    int err = fari_ask(l, FAR_OP_IFNAME, FARI_NO_SLOT, &req, sizeof req, &req,
+        sizeof req);
     return err < 0 ? err : (int)(req.index & INT32_MAX);
 }
 
@@ -152,8 +138,8 @@ int far_if_indextoname(struct far_link *l, uint32_t index, char *name) {
     if (index == 0) {
         return FAR_ENXIO;
     }
-    int err =
-        ask(l, FAR_OP_IFNAME, FARI_NO_SLOT, &req, sizeof req, &req, sizeof req);
+    int err = fari_ask(l, FAR_OP_IFNAME, FARI_NO_SLOT, &req, sizeof req, &req,
+        sizeof req);
     if (err >= 0) {
         req.name[sizeof req.name - 1u] = '\0';
         memcpy(name, req.name, sizeof req.name);

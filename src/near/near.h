@@ -395,7 +395,6 @@ struct fari_ask {
     uint32_t undo;  // slot to close if a left request succeeds, FARI_NO_SLOT
     bool answered;  // out: the result is far's own
     bool left;      // out: given up; what far still does will be undone
-    bool counts;    // its result is a number
     bool slow;      // may take long: is cancelled when the deadline passes
     int why;        // out: a slow one was answered after it was cancelled
 };
@@ -403,6 +402,10 @@ struct fari_ask {
 // FAR_ETIMEDOUT.
 int fari_request(struct far_link *l, struct fari_ask *ask,
     uint64_t deadline_ns);
+// One of the plain kind: about a socket that there is, if any, however long it
+// takes. The answer's data is data's room at the most.
+int fari_ask(struct far_link *l, uint8_t op, uint32_t slot, const void *req,
+    size_t req_len, void *data, size_t room);
 // Under the link's lock: an answer came.
 void fari_answer(struct far_link *l, const struct far_msg *m, const void *buf);
 // Under the link's lock: far is gone; everybody is answered.
@@ -447,6 +450,8 @@ void fari_kick(struct far_link *l, uint32_t slot);
 void fari_age_kicks(struct far_link *l, uint32_t before);
 
 // --- state.c ---
+// Sets or clears flags, under the link's lock, which it takes.
+void fari_set_flags(struct far_link *l, uint32_t slot, uint32_t flags, bool on);
 // Its state bits, and whether an error waits. A line of another generation is
 // all zero.
 uint32_t fari_state(const struct far_link *l, uint32_t slot);

@@ -55,44 +55,53 @@ static bool is_hdrincl(int level, int opt) {
            (level == FAR_IPPROTO_IPV6 && opt == FAR_IPV6_HDRINCL);
 }
 
-// What near must know of an option that far has set.
+// What near must know of an option of SOL_SOCKET that far has set: v is what it
+// has of the value, len bytes.
+static void note_general(struct far_link *l, uint32_t slot, int opt,
+    const int32_t v[2], size_t len) {
+    struct fari_sock *s = fari_sock(l, slot);
+    // More than half the ring cannot be promised to be there at once.
+    uint32_t most = l->lay.rx_ring / 2u;
+    uint32_t want = v[0] < 0 ? most : v[0] == 0 ? 1u : (uint32_t)v[0];
+    bool stream = fari_type(s) == FAR_SOCK_STREAM;
+    switch (opt) {
+        case FAR_SO_LINGER:
+            if (len >= 2 * sizeof *v) {
+                fari_set_flags(l, slot, FARI_LINGER,
+                    v[0] && v[1] > 0 && stream);
+            }
+            break;
+        case FAR_SO_OOBINLINE:
+            if (len >= sizeof *v) {
+                fari_set_flags(l, slot, FARI_INLINE, v[0] != 0);
+            }
+            break;
+        case FAR_SO_RCVLOWAT:
+            if (len >= sizeof *v) {
+                fari_set(&s->rcvlowat, want < most ? want : most);
+            }
+            break;
+        case FAR_SO_TIMESTAMP:
+        case FAR_SO_TIMESTAMPNS:
+        case FAR_SO_TIMESTAMPING:
+            FARI_SET(s->stamped, 1); // for good: what is off brings nothing
+            break;
+        default:
+            break;
+    }
+}
+
 static void note_option(struct far_link *l, uint32_t slot, int level, int opt,
     const void *val, size_t len) {
     struct fari_sock *s = fari_sock(l, slot);
-    if (level == FAR_SOL_SOCKET && opt == FAR_SO_LINGER && len >= 8) {
-        int32_t v[2];
-        memcpy(v, val, sizeof v);
-        bool waits = v[0] && v[1] > 0 && fari_type(s) == FAR_SOCK_STREAM;
-        fari_lock_link(l);
-        fari_unmark(s, FARI_LINGER);
-        fari_mark(s, waits ? FARI_LINGER : 0);
-        fari_unlock_link(l);
+    int32_t v[2] = {0};
+    if (len) {
+        memcpy(v, val, len < sizeof v ? len : sizeof v);
     }
-    if (level == FAR_SOL_SOCKET && opt == FAR_SO_OOBINLINE && len >= 4) {
-        int32_t v = 0;
-        memcpy(&v, val, sizeof v);
-        fari_lock_link(l);
-        fari_unmark(s, FARI_INLINE);
-        fari_mark(s, v ? FARI_INLINE : 0);
-        fari_unlock_link(l);
-    }
-    if (is_hdrincl(level, opt)) {
-        int32_t v = 0;
-        memcpy(&v, val, len < sizeof v ? len : sizeof v);
-        FARI_SET(s->own_headers, v != 0);
-    }
-    bool is_stamp = opt == FAR_SO_TIMESTAMP || opt == FAR_SO_TIMESTAMPNS ||
-                    opt == FAR_SO_TIMESTAMPING;
-    if (level == FAR_SOL_SOCKET && is_stamp) {
-        FARI_SET(s->stamped, 1); // for good: what is off brings nothing
-    }
-    if (level == FAR_SOL_SOCKET && opt == FAR_SO_RCVLOWAT && len >= 4) {
-        int32_t v = 0;
-        memcpy(&v, val, sizeof v);
-        // More than half the ring cannot be promised to be there at once.
-        uint32_t most = l->lay.rx_ring / 2u;
-        uint32_t want = v < 0 ? most : v == 0 ? 1u : (uint32_t)v;
-        fari_set(&s->rcvlowat, want < most ? want : most);
+    if (level == FAR_SOL_SOCKET) {
+        note_general(l, slot, opt, v, len);
+    } else if (is_hdrincl(level, opt)) {
+        FARI_SET(s->own_headers, v[0] != 0);
     }
     if (fari_type(s) != FAR_SOCK_STREAM) {
         fari_forget_verdicts(l, slot);

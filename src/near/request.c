@@ -8,6 +8,11 @@
 // once (everything but lookups), so that its result is not lost for nothing.
 #define FARI_GRACE_MS 100u
 
+// Its result is a number.
+static bool counts(uint8_t op) {
+    return op == FAR_OP_GETIFADDRS || op == FAR_OP_RECV || op == FAR_OP_URGENT;
+}
+
 static bool is_lookup(uint8_t op) {
     return op == FAR_OP_GETADDRINFO || op == FAR_OP_GETNAMEINFO;
 }
@@ -204,7 +209,7 @@ static int fetch_rest(struct far_link *l, struct fari_ask *ask, uint32_t t) {
 static int finish(struct far_link *l, struct fari_ask *ask, uint32_t t) {
     // DONE: nobody else touches the tag until we release it.
     int result = l->tags[t].result;
-    if (result > 0 && !ask->counts) {
+    if (result > 0 && !counts(ask->op)) {
         result = FAR_OK; // no number that such a call could return
     }
     copy_part(ask, &l->tags[t]);
@@ -239,6 +244,20 @@ int fari_request(struct far_link *l, struct fari_ask *ask,
         err = finish(l, ask, t);
     }
     return err == FAR_ELINKDOWN ? FAR_ENETDOWN : err;
+}
+
+int fari_ask(struct far_link *l, uint8_t op, uint32_t slot, const void *req,
+    size_t req_len, void *data, size_t room) {
+    struct fari_ask ask = {
+        .op = op,
+        .slot = slot,
+        .req = req,
+        .req_len = (uint32_t)req_len,
+        .data = data,
+        .room = (uint32_t)room,
+        .undo = FARI_NO_SLOT,
+    };
+    return fari_request(l, &ask, FAR_FOREVER);
 }
 
 static void undo(struct far_link *l, const struct fari_tag *tag) {

@@ -95,11 +95,6 @@ int far_share(struct far_link *l, int sock) {
     if (slot == FARI_NO_SLOT) {
         return FAR_EBADF;
     }
-    struct fari_ask ask = {
-        .op = FAR_OP_SHARE,
-        .slot = slot,
-        .undo = FARI_NO_SLOT,
-    };
     bool stream = fari_type(fari_sock(l, slot)) == FAR_SOCK_STREAM;
     if (stream) {
         // Nobody may read or write what far is about to take over: a
@@ -108,7 +103,7 @@ int far_share(struct far_link *l, int sock) {
     } else {
         hold_rx(l, slot);
     }
-    int err = fari_request(l, &ask, FAR_FOREVER);
+    int err = fari_ask(l, FAR_OP_SHARE, slot, NULL, 0, NULL, 0);
     if (stream) {
         bool moved = err >= 0 && (fari_state(l, slot) & FAR_ST_CLOSED);
         set_use(l, slot, FARI_MOVING, moved ? FARI_MOVED : FARI_OPEN);

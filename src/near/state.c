@@ -2,6 +2,18 @@
 // SPDX-License-Identifier: MIT
 #include "near/near.h"
 
+void fari_set_flags(struct far_link *l, uint32_t slot, uint32_t flags,
+    bool on) {
+    struct fari_sock *s = fari_sock(l, slot);
+    fari_lock_link(l);
+    if (on) {
+        fari_mark(s, flags);
+    } else {
+        fari_unmark(s, flags);
+    }
+    fari_unlock_link(l);
+}
+
 uint32_t fari_state(const struct far_link *l, uint32_t slot) {
     const struct far_far_line *line = fari_far_says(l, slot);
     return line ? far_load(&line->state) : 0;

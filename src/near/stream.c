@@ -114,14 +114,7 @@ static int32_t try_locked(struct far_link *l, uint32_t slot, int sock,
 // not take this one's place. What comes of it is not this call's.
 static void flush_urgent(struct far_link *l, uint32_t slot) {
     struct far_req_flush req = {.pos = fari_sock(l, slot)->urg_end};
-    struct fari_ask ask = {
-        .op = FAR_OP_FLUSH,
-        .slot = slot,
-        .req = &req,
-        .req_len = sizeof req,
-        .undo = FARI_NO_SLOT,
-    };
-    fari_request(l, &ask, FAR_FOREVER);
+    fari_ask(l, FAR_OP_FLUSH, slot, &req, sizeof req, NULL, 0);
 }
 
 // What did not go at once.

@@ -88,13 +88,7 @@ int fari_urg_none(struct far_link *l, uint32_t slot) {
 }
 
 int fari_urg_ask(struct far_link *l, uint32_t slot) {
-    struct fari_ask ask = {
-        .op = FAR_OP_URGENT,
-        .slot = slot,
-        .counts = true,
-        .undo = FARI_NO_SLOT,
-    };
-    int r = fari_request(l, &ask, FAR_FOREVER);
+    int r = fari_ask(l, FAR_OP_URGENT, slot, NULL, 0, NULL, 0);
     return r > 0 || r == FAR_ENETDOWN ? FAR_EINVAL : r;
 }
 
