@@ -38,8 +38,8 @@ static int set_timeout(uint32_t *ms, const void *val, size_t len) {
         *ms = 0;
         return FAR_OK;
     }
-    int64_t whole = tv[0] * 1000 + (tv[1] + 999) / 1000;
-    *ms = (uint32_t)whole;
+    // 32 bits hold both: some cores have no division of 64.
+    *ms = (uint32_t)tv[0] * 1000u + ((uint32_t)tv[1] + 999u) / 1000u;
     return FAR_OK;
 }
 
