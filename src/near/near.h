@@ -23,7 +23,7 @@
     #define FARI_SMALL 1
     #define FARI_QUICK static inline
     #define FARI_WAITS FARI_WITHIN
-    #define FARI_PLACE // place.c has it
+    #define FARI_PLACE FARI_APART // place.c has it
 #else
     #define FARI_SMALL 0
     #define FARI_QUICK FARI_WITHIN
