@@ -134,7 +134,15 @@ NOTES = (
         r": near library: code of every call",
         "All of BSD sockets. A program with clients and servers of TCP and UDP links two "
         "thirds; the rest is options, ioctl, names, interfaces, control data, sharing, calls "
-        "without a copy and texts of errors. What is not called is not linked.",
+        "without a copy and texts of errors. What is not called is not linked. Gained, of "
+        "39,840 B: registers saved by calls (-msave-restore, -mtune=size), 4.2 KB; one function "
+        "that says where a socket's things are, 1.4 KB; stores that gcc made exchanges, 0.2 KB; "
+        "names of messages in one string, 0.6 KB; one function that asks, 0.3 KB; memcpy() is "
+        "called as a program calls it, not across the address space, 0.3 KB. The largest that "
+        "stay: texts of errors, 1.6 KB; datagrams, 5 KB; sleeping and waking, 3 KB; options, "
+        "ioctl and names, 3 KB, each of which is its own case. Tried for nothing: -flto (100 B; "
+        "5 % of a TCP client), -Oz, some 30 other flags (50 B at the most), streams without "
+        "their short way (550 B, but that is what makes small sends quick).",
     ),
 )
 

@@ -8,6 +8,9 @@ QEMU_CC ?= riscv64-unknown-elf-gcc
 QEMU_rv64 := -march=rv64imac -mabi=lp64 -misa-spec=2.2 -mcmodel=medany
 QEMU_rv32 := -march=rv32imac -mabi=ilp32 -misa-spec=2.2 -mcmodel=medany
 QEMU_ARCHS := rv64 rv32
+# Small code, before quick code. Functions save and restore registers by calls,
+# in some places twice as many instructions.
+QEMU_SMALL := -Os -msave-restore -mtune=size
 QEMU_PORT := ports/qemu-ivshmem
 QEMU_NEAR := $(call no_tests,src/wire/*.c src/ring/*.c src/near/*.c)
 QEMU_PORT_SRC := $(filter-out %/echo.c,$(wildcard $(QEMU_PORT)/*.c))
@@ -45,8 +48,9 @@ define qemu_rules
 $(QEMU_B)/$(1)/near/%.o: %.c $(QEMU_HEAD) mk/qemu.mk
 	$$(call say,CC,$(1) $$<)
 	@mkdir -p $$(@D)
-	$$(Q)$(QEMU_CC) $(QEMU_$(1)) -std=c11 -Os -g -ffunction-sections \
-	    -fdata-sections -fcallgraph-info=su $(WARN) --specs=picolibc.specs \
+	$$(Q)$(QEMU_CC) $(QEMU_$(1)) -std=c11 $(QEMU_SMALL) -g \
+	    -ffunction-sections -fdata-sections -fcallgraph-info=su $(WARN) \
+	    --specs=picolibc.specs \
 	    -Iinclude -Isrc -Itests -I$(QEMU_PORT) -c -o $$@ $$<
 $(QEMU_B)/$(1)/near/%.o: %.S mk/qemu.mk
 	$$(call say,AS,$(1) $$<)
