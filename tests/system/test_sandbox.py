@@ -162,6 +162,8 @@ def who_may_attach():
         until("a line", lambda: "refused process" in far.daemon.stderr)
 
 
+SHARED_PORT = 15353  # nobody's by name, and below those that the kernel chooses
+
 # Sockets that ask to share a port: what each user's calls give.
 KINDS = {"tcp": "2 1", "udp": "2 2", "tcp6": "10 1"}
 SHARING = [
@@ -183,7 +185,7 @@ def share_ports(shells):
             wants(sh, "setopt s 1 15 1", "0")
             if both:
                 wants(sh, "setopt s 1 2 1", "0")
-            got.append((mine, theirs, at, to, both, sh(f"bind s {where} 5353"), sh("listen s 5")))
+            got.append((mine, theirs, at, to, both, sh(f"bind s {where} {SHARED_PORT}"), sh("listen s 5")))
         for sh in shells:
             wants(sh, "close s", "0")
     return got
