@@ -15,7 +15,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#define SLICE_NS UINT64_C(100000000) // as farsockd's
 
 static int near_bell;
 static int far_bell;
@@ -47,6 +50,19 @@ static inline void *shared_memory(size_t size) {
     near_bell = (int)ok("eventfd", eventfd(0, 0));
     far_bell = (int)ok("eventfd", eventfd(0, 0));
     return mem;
+}
+
+// Who is woken goes before far, as before farsockd. For works that are quicker
+// so: of reads and datagrams the floor carries less then.
+static inline void give_way(void) {
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } a = {.size = sizeof a, .runtime = SLICE_NS};
+    syscall(SYS_sched_setattr, 0, &a, 0); // not every kernel does it
 }
 
 // Ends with near. cpu: -1 for any.

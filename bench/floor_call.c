@@ -10,9 +10,6 @@
 
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
-
-#define SLICE_NS UINT64_C(20000000) // as farsockd's
 
 // What near and far have counted. Who sleeps says so, and is rung up once.
 struct shared {
@@ -120,18 +117,6 @@ static void hear_network(uint32_t events) {
     ring_up(&mem->near_sleeps, near_bell);
 }
 
-// Who is woken goes before far, as before farsockd: one sleep less on each way.
-static void give_way(void) {
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } a = {.size = sizeof a, .runtime = SLICE_NS};
-    syscall(SYS_sched_setattr, 0, &a, 0); // not every kernel does it
-}
-
 static bool heard_all(void) {
     return asked == mem->asked && wanted == mem->wanted &&
            closed == mem->closed;
@@ -140,7 +125,7 @@ static bool heard_all(void) {
 static void run_far(int cpu) {
     struct epoll_event ev[2];
     become_far(cpu);
-    give_way();
+    give_way(); // one sleep less on each way
     epoll = (int)ok("epoll", epoll_create1(0));
     watch(far_bell, EPOLLIN);
     if (trips) {
