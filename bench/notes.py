@@ -112,13 +112,11 @@ NOTES = (
     ),
     (
         r": connect, byte, close$",
-        "socket() waits for its own answer, which the floor leaves out. Without that (tried: "
-        "the request goes with connect(), unanswered) a connection takes a twelfth less, and "
-        "the ratio is 0.74; but then farsockd must promise a socket, within limits and rules, "
-        "before it is asked for. Of 11 system calls farsockd has six that the floor has, too "
+        "Of 10 system calls farsockd has six that the floor has, too "
         "(socket, connect, epoll_ctl, a receive, a write to ring, close); then waits, the "
-        "answer to socket(), poll() for what stands, and the end of the watch (without it no "
-        "quicker: tried). Gained: a connection that stands at once is "
+        "limit of descriptors, poll() for what stands, and the end of the watch (without it no "
+        "quicker: tried). Gained: socket() takes one that farsockd has made ahead, and does "
+        "not wait (a twelfth less); a connection that stands at once is "
         "answered with its result and the peer's first byte; that it stands, and that the peer "
         "has ended, is asked once (14 calls before); who is woken runs before farsockd (three "
         "sleeps instead of six).",

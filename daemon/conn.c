@@ -419,6 +419,7 @@ static void drop_oldest_silent(struct service *s) {
 }
 
 void conn_new(struct service *s, int fd) {
+    promises_heed(s->engine, fd);
     if (s->silent >= SILENT_MAX) {
         drop_oldest_silent(s);
     }

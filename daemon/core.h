@@ -141,6 +141,8 @@ struct engine {
     struct node reusing; // sockets with SO_REUSEPORT
     uint64_t orphan_bytes;
     uint32_t last_link_id;
+    uint32_t promises; // sockets made ahead
+    int promise_fds;   // the first descriptor that is none for such a one
     struct engine_totals total;
     struct resolver *resolver;
     struct dgram_batch *batch;   // NULL: none was needed yet
@@ -173,6 +175,21 @@ struct tag {
     uint8_t *data; // of the last answer, when it did not fit one reply
     uint32_t total;
     struct lookup *lookup; // at work for this tag, or NULL
+};
+
+// What SOCKET asks for.
+struct kind {
+    uint32_t family, type, proto;
+};
+
+// A socket made ahead (promise.c).
+struct promise {
+    struct sock *sock; // NULL: there is none
+    struct kind kind;  // the one it is of
+    struct kind last;  // the one that near asked for last
+    uint32_t number;   // of the last one
+    bool shown;        // near may take it; else it has done so, or gave up
+    bool due;          // one is to be made
 };
 
 struct link {
@@ -223,6 +240,7 @@ struct link {
     uint32_t policy_epoch;
     uint32_t no_ports; // kinds of sockets that rules leave none (gate_port.c)
     uint64_t orphan_bytes;
+    struct promise promise;
     struct far_counters count;
     bool evt_dirty; // put, not yet published
     bool evt_due;   // and near waits for some of it
@@ -271,7 +289,10 @@ void link_reply_part(struct link *l, uint32_t tag, int32_t result,
     const void *part, uint32_t len, uint32_t total);
 
 // True if the link's limit allows one more socket.
-bool link_has_room(const struct link *l);
+bool link_has_room(struct link *l);
+
+// socket() as SOCKET asks for it: a descriptor, or -1 with errno.
+int socket_open(struct link *l, const struct far_req_socket *req);
 
 // Tells near to look at the slot's line, unless an earlier telling is still
 // unread.
@@ -405,6 +426,12 @@ struct sock *sock_new(struct link *l, uint32_t slot,
     const struct far_rings *rings, int fd, uint32_t family, uint32_t type,
     uint32_t proto);
 
+// The same in two steps. In no slot yet; epoll tells of fd by ready. NULL with
+// errno; fd is then the caller's.
+struct sock *sock_make(struct link *l, int fd, const struct kind *kind,
+    void (*ready)(struct watch *w, uint32_t events));
+void sock_place(struct sock *s, uint32_t slot, const struct far_rings *rings);
+
 static inline struct far_far_line *sock_line(const struct sock *s) {
     return &s->link->far_lines[s->slot];
 }
@@ -507,6 +534,22 @@ void dgram_flush(struct sock *s, uint32_t tag, const struct far_req_flush *req);
 void dgram_cancel(struct sock *s, int32_t result); // a FLUSH that waits
 // True if a record is in the tx ring that could go now.
 bool dgram_has_work(const struct sock *s);
+
+// --- Sockets made ahead (promise.c) ---
+
+// After a SOCKET of near's that was served.
+void promise_asked(struct link *l, const struct far_req_socket *req);
+// Makes one if that is due.
+void promise_make(struct link *l);
+// The one that req takes. NULL: there is none like that.
+struct sock *promise_take(struct link *l, const struct far_req_socket *req);
+// Takes it back. False: there is none, or near has taken it.
+bool promise_revoke(struct link *l);
+// Takes back those of all links, for want of descriptors. False: there was
+// none.
+bool promises_revoke(struct engine *e);
+// The link is over.
+void promise_end(struct link *l);
 
 // --- Streams that trickle (trickle.c) ---
 

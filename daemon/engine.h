@@ -61,6 +61,10 @@ int engine_watch(struct engine *e, struct watch *w, int fd, uint32_t events);
 void engine_rewatch(struct engine *e, struct watch *old, struct watch *w,
     int fd, uint32_t events);
 
+// A descriptor was made for something else than a socket: where they become
+// few, those of sockets that nobody has asked for yet are given back.
+void promises_heed(struct engine *e, int fd);
+
 // Call before the descriptor is closed. No ready() of w comes afterwards.
 void engine_unwatch(struct engine *e, struct watch *w, int fd);
 

@@ -299,6 +299,7 @@ static void serve_pass(struct link *l, bool *more) {
     // Who closes does not wait for it: while there are messages to serve, that
     // a slot is free goes with the next answer.
     if (l->evt_due || !*more) {
+        promise_make(l); // near, once woken, may go before us
         flush(l);
     }
     publish_counters(l);
@@ -402,6 +403,7 @@ void engine_set_policy(struct engine *e, struct policy_set *set) {
     for (struct node *n = e->links.next; n != &e->links; n = n->next) {
         struct link *l = OF(n, struct link, all);
         set_policy(l);
+        promise_revoke(l);
         link_forget_verdicts(l);
     }
 }
@@ -502,6 +504,7 @@ static void free_link(struct link *l) {
     struct engine *e = l->engine;
     resolver_forget_link(l);
     orphans_forget_link(l);
+    promise_end(l);
     node_remove(&l->muted);
     engine_unwatch(e, &l->bell, l->spec.bell_from_near);
     if (l->spec.hangup >= 0) {

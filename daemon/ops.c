@@ -66,7 +66,7 @@ static int refuse_type(int family, const struct far_req_socket *req) {
     return -1;
 }
 
-static int open_socket(struct link *l, const struct far_req_socket *req) {
+int socket_open(struct link *l, const struct far_req_socket *req) {
     int family = host_family(req->family);
     if (family != AF_INET && family != AF_INET6) {
         errno = req->type & ~SOCK_TYPES ? EINVAL : EAFNOSUPPORT;
@@ -84,6 +84,27 @@ static int open_socket(struct link *l, const struct far_req_socket *req) {
     return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, (int)req->proto);
 }
 
+// Near has this socket already, and nobody waits for the answer.
+static void keep_promise(struct request *q, const struct far_req_socket *req) {
+    struct sock *s = promise_take(q->link, req);
+    if (!s) {
+        link_violation(q->link, VIOLATION_PLACE,
+            "a new socket is one that was not promised");
+        reply(q, FAR_EBADMSG);
+        return;
+    }
+    sock_place(s, q->msg->sock, &req->rings);
+    promise_asked(q->link, req);
+    reply(q, FAR_OK);
+}
+
+// What is missing may be what was made ahead for others.
+static bool is_scarce(struct link *l, int err) {
+    return (err == EMFILE || err == ENFILE || err == ENOBUFS ||
+               err == ENOMEM) &&
+           promises_revoke(l->engine);
+}
+
 static void op_socket(struct request *q) {
     struct far_req_socket req;
     memcpy(&req, q->payload, sizeof req);
@@ -92,7 +113,14 @@ static void op_socket(struct request *q) {
         reply(q, err);
         return;
     }
-    int fd = open_socket(q->link, &req);
+    if (req.promise > FAR_PROMISE_WISH) {
+        keep_promise(q, &req);
+        return;
+    }
+    int fd = socket_open(q->link, &req);
+    if (fd < 0 && is_scarce(q->link, errno)) {
+        fd = socket_open(q->link, &req);
+    }
     if (fd < 0) {
         reply(q, far_errno(errno));
         return;
@@ -104,6 +132,7 @@ static void op_socket(struct request *q) {
         reply(q, why);
         return;
     }
+    promise_asked(q->link, &req);
     reply(q, FAR_OK);
 }
 
@@ -125,6 +154,9 @@ static int accept_allowed(struct sock *listener, struct sockaddr_storage *sa,
         *len = sizeof *sa;
         int fd = accept4(listener->fd, (struct sockaddr *)sa, len,
             SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && is_scarce(listener->link, errno)) {
+            continue;
+        }
         if (fd < 0 || gate_accept(listener, sa, *len)) {
             return fd;
         }

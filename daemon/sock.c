@@ -518,8 +518,11 @@ void sock_try_shutdown(struct sock *s) {
 
 // --- Life ---
 
-bool link_has_room(const struct link *l) {
-    return l->spec.max_sockets == 0 || l->sockets < l->spec.max_sockets;
+bool link_has_room(struct link *l) {
+    uint32_t max = l->spec.max_sockets;
+    uint32_t promised = l->promise.sock != NULL;
+    return max == 0 || l->sockets + promised < max ||
+           (promise_revoke(l) && l->sockets < max);
 }
 
 static void place_rings(struct sock *s, const struct far_rings *r) {
@@ -535,48 +538,67 @@ static void place_rings(struct sock *s, const struct far_rings *r) {
     s->tx_urg_end = base;
 }
 
-struct sock *sock_new(struct link *l, uint32_t slot,
-    const struct far_rings *rings, int fd, uint32_t family, uint32_t type,
-    uint32_t proto) {
-    struct slot *sl = &l->slots[slot];
-    if (!link_has_room(l)) {
-        errno = EMFILE;
-        return NULL;
-    }
+struct sock *sock_make(struct link *l, int fd, const struct kind *kind,
+    void (*ready)(struct watch *w, uint32_t events)) {
     struct sock *s = calloc(1, sizeof *s);
     if (!s) {
         return NULL;
     }
-    s->watch.ready = sock_ready;
+    s->watch.ready = ready;
     s->link = l;
     s->fd = fd;
-    s->slot = slot;
-    s->gen = rings->gen;
-    s->family = family;
-    s->type = type;
-    s->proto = proto;
+    s->family = kind->family;
+    s->type = kind->type;
+    s->proto = kind->proto;
     s->rcvlowat = 1;
-    s->policy_proto = (uint8_t)gate_proto(host_socktype(type), (int)proto);
+    s->policy_proto =
+        (uint8_t)gate_proto(host_socktype(kind->type), (int)kind->proto);
     s->policy_seen = l->policy_epoch;
     node_init(&s->run);
     node_init(&s->linger);
     node_init(&s->share);
     node_init(&s->reuse);
-    place_rings(s, rings);
     // A datagram sent gives room, and so an event: only when it is wanted.
     uint32_t events = EPOLLIN | EPOLLPRI | EPOLLRDHUP;
-    events |= type == FAR_SOCK_STREAM ? EPOLLOUT : 0;
+    events |= kind->type == FAR_SOCK_STREAM ? EPOLLOUT : 0;
     if (engine_watch(l->engine, &s->watch, fd, events) < 0) {
         // The system's limit of watches, which natively no socket meets.
         errno = errno == ENOSPC ? ENOBUFS : errno;
         free(s);
         return NULL;
     }
-    sl->sock = s;
-    sl->last_gen = s->gen;
+    return s;
+}
+
+void sock_place(struct sock *s, uint32_t slot, const struct far_rings *rings) {
+    struct link *l = s->link;
+    s->watch.ready = sock_ready;
+    s->slot = slot;
+    s->gen = rings->gen;
+    place_rings(s, rings);
+    l->slots[slot].sock = s;
+    l->slots[slot].last_gen = s->gen;
     l->sockets++;
     l->engine->total.sockets++;
     init_line(s);
+}
+
+struct sock *sock_new(struct link *l, uint32_t slot,
+    const struct far_rings *rings, int fd, uint32_t family, uint32_t type,
+    uint32_t proto) {
+    if (!link_has_room(l)) {
+        errno = EMFILE;
+        return NULL;
+    }
+    struct kind kind = {family, type, proto};
+    promises_heed(l->engine, fd);
+    struct sock *s = sock_make(l, fd, &kind, sock_ready);
+    if (!s && promises_revoke(l->engine)) {
+        s = sock_make(l, fd, &kind, sock_ready);
+    }
+    if (s) {
+        sock_place(s, slot, rings);
+    }
     return s;
 }
 

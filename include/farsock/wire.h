@@ -60,9 +60,10 @@ struct far_part_header {
     uint32_t epoch;
     uint32_t seen;
     uint32_t ready;
-    uint32_t bell; // fixed memory: how this side is rung, for the port to use
-    uint32_t beat; // with FAR_FEATURE_BEAT: advances while this side lives
-    uint32_t reserved[8];
+    uint32_t bell;  // fixed memory: how this side is rung, for the port to use
+    uint32_t beat;  // with FAR_FEATURE_BEAT: advances while this side lives
+    uint32_t taken; // near: number of the promise that it takes, 0: none
+    uint32_t reserved[7];
 };
 _Static_assert(sizeof(struct far_part_header) == 64, "SPEC: part header");
 
@@ -114,7 +115,13 @@ struct far_far_ctl {
     // Advanced when routes or addresses changed: datagram verdicts made before
     // are void (SPEC.md "Datagrams").
     uint32_t verdict_epoch;
-    uint32_t reserved[15];
+    // A socket that is made already: its number, 0: there is none (SPEC.md
+    // "Promises"), and what SOCKET says of such a one.
+    uint32_t promise;
+    uint32_t promise_family;
+    uint32_t promise_type;
+    uint32_t promise_proto;
+    uint32_t reserved[11];
 };
 _Static_assert(sizeof(struct far_far_ctl) == 384, "SPEC: far control");
 
@@ -299,12 +306,16 @@ struct far_rings {
     uint16_t reserved;
     uint32_t gen; // the slot's new generation
 };
+enum far_promise {
+    FAR_PROMISE_NONE = 0,
+    FAR_PROMISE_WISH = 0x1, // near would take one; numbers are from 2
+};
 struct far_req_socket {
     struct far_rings rings;
     uint32_t family;
     uint32_t type;
     uint32_t proto;
-    uint32_t reserved;
+    uint32_t promise; // SOCKET: number of the one taken, or far_promise
 };
 enum far_connect_flag {
     // The caller sleeps until the stream is connected: far tells the kernel so

@@ -44,6 +44,7 @@ int far_socket(struct far_link *l, uint32_t family, uint32_t type,
         .family = family,
         .type = type,
         .proto = proto,
+        .promise = FAR_PROMISE_WISH,
     };
     if (fari_is_down(l)) {
         return FAR_ENETDOWN;
@@ -54,7 +55,10 @@ int far_socket(struct far_link *l, uint32_t family, uint32_t type,
     }
     struct fari_ask ask = ask_of(FAR_OP_SOCKET, slot, &req, sizeof req);
     ask.undo = slot;
-    int err = fari_request(l, &ask, FAR_FOREVER);
+    int err = FAR_OK;
+    if (!fari_promise_take(l, slot, &req)) {
+        err = fari_request(l, &ask, FAR_FOREVER);
+    }
     if (err < 0) {
         drop_failed(l, &ask);
         return err;

@@ -244,6 +244,7 @@ struct far_link {
     uint32_t waiters_top; // waiters in use are below this
     uint32_t open_count;  // slots that are not free
     uint32_t lookups;
+    uint32_t promise; // the last that was taken
     struct far_counters count;
     struct fari_rescue rescue;
     struct fari_busy busy;
@@ -448,6 +449,12 @@ void fari_kick(struct far_link *l, uint32_t slot);
 // Under the link's lock, after cmd's head went on from before: forgets old
 // KICKs, whose positions would else come round again after 4 GiB of messages.
 void fari_age_kicks(struct far_link *l, uint32_t before);
+
+// --- promise.c ---
+// A socket that far has made already, in that slot: the message that says so is
+// put, and goes with the next one. False: there is none like req.
+bool fari_promise_take(struct far_link *l, uint32_t slot,
+    struct far_req_socket *req);
 
 // --- state.c ---
 // Sets or clears flags, under the link's lock, which it takes.

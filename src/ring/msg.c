@@ -186,7 +186,8 @@ void far_msg_awake(struct far_msg_reader *r) {
 }
 
 bool far_msg_is_read(struct far_msg_writer *w) {
-    return refresh_tail(w) != FAR_OK || w->tail == w->head;
+    // What is put and not published far cannot read.
+    return refresh_tail(w) != FAR_OK || w->tail == w->checked;
 }
 
 bool far_msg_is_there(struct far_msg_reader *r) {

@@ -8,8 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "farsock/mem.h"
 #include "farsock/proto.h"
 #include "fuzz/fault.h"
+#include "fuzz/watch.h"
 
 #define PORT0   7000u // of slot 0, bound
 #define TOKENS  4u
@@ -55,6 +57,22 @@ static struct sockaddr_in here(uint16_t port) {
 
 // --- Sockets ---
 
+// A wish for a promise, and what near says in its header beside it; or the one
+// that is there; or another one.
+static uint32_t promise_by(uint8_t how) {
+    const struct far_far_ctl *far =
+        (void *)(side.region + (size_t)side.lay.far_at * FAR_LINE);
+    struct far_near_ctl *near = (void *)side.region;
+    uint32_t n = far_load(&far->promise);
+    if (how & 0x10) {
+        return how & 0x02 ? n + 2u : n;
+    }
+    if (how & 0x02) {
+        watch_poke(&near->hdr.taken, &n, sizeof n);
+    }
+    return FAR_PROMISE_WISH;
+}
+
 static void fresh(struct input *in) {
     uint8_t how = take8(in);
     uint32_t slot = free_slot(how >> 5);
@@ -66,6 +84,7 @@ static void fresh(struct input *in) {
                 : how & 0x01 ? FAR_SOCK_DGRAM
                              : FAR_SOCK_STREAM,
         .proto = how & 0x08 ? 1 : 0,
+        .promise = promise_by(how),
     };
     new_lines(slot, gen);
     ask(FAR_OP_SOCKET, slot, &req, sizeof req);

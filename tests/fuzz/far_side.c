@@ -31,9 +31,20 @@ static bool may_be_old(size_t at) {
                word == offsetof(struct far_far_line, urg));
 }
 
+// Every socket() looks for a promise: that there is none changes nothing.
+static bool is_no_promise(size_t at) {
+    size_t from = offsetof(struct far_far_ctl, promise);
+    uint32_t number = 0;
+    watch_peek(&number, f->region + far_start() + from, sizeof number);
+    return at >= from && at < from + 4u * sizeof number && !number;
+}
+
 static void changed(const void *p, size_t n) {
-    uint8_t how = take8(&f->changes);
     size_t at = (size_t)((const uint8_t *)p - f->region) - far_start();
+    if (is_no_promise(at)) {
+        return;
+    }
+    uint8_t how = take8(&f->changes);
     if (how & 0x80) {
         far_poke32(at + (n > 4 ? (how & 0x1cu) : 0), take_number(&f->changes));
     } else if (how & 0x40) {

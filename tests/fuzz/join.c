@@ -49,7 +49,7 @@ static void changed(const void *p, size_t n) {
 static void write_far(const struct far_join *j, uint8_t how) {
     struct far_far_ctl ctl = {
         .hdr = {FAR_WIRE_MAGIC, FAR_WIRE_VERSION, 0, 1u + (how & 1u), j->epoch,
-            1u + (how & 1u), 7, 0, {0}},
+            1u + (how & 1u), 7, 0, 0, {0}},
     };
     uint32_t sockets = 1u + take8(&in) % 16u;
     uint32_t tags = 1u + take8(&in) % 8u;

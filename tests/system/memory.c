@@ -521,6 +521,27 @@ static void undo(void) {
     heed();
 }
 
+// A socket that far has promised is had while far stands still.
+static void promise(void) {
+    for (int i = 0; i < 3; i++) {
+        int s =
+            (int)must("socket", far_socket(l, FAR_AF_INET, FAR_SOCK_STREAM, 0));
+        must("close", far_close(l, s, soon()));
+    }
+    say("stop"); // farsockd
+    heed();
+    interrupt = true;
+    int s = far_socket(l, FAR_AF_INET, FAR_SOCK_STREAM, 0);
+    interrupt = false;
+    must("promised socket", s);
+    say("go");
+    heed();
+    struct far_addr at = loopback(0);
+    must("bind", far_bind(l, s, &at));
+    say("taken");
+    heed();
+}
+
 // A destination that was good becomes unreachable: the next send says so.
 static void route(void) {
     struct far_addr to = {
@@ -559,6 +580,7 @@ static const struct part {
     {"init", NULL, init, true},
     {"show", NULL, show, true},
     {"undo", NULL, undo, true},
+    {"promise", NULL, promise, true},
     {"route", NULL, route, true},
 };
 

@@ -5,6 +5,7 @@
 import signal
 import socket
 import textwrap
+from pathlib import Path
 
 from harness import FARSOCK, IN, MICROPYTHON, OUT, PRI, Far, check, check_equal, in_thread, main
 from harness import diagnose, needs_preload, skip, test, until
@@ -104,6 +105,21 @@ def small_buffers():
         check(kept["native"] <= kept["far"] <= ring // 40 + 10, kept)
         check(sent["native"] < 30000, sent)
         check(ring <= sent["far"] <= sent["native"] + ring + 10000, sent)
+
+
+@test
+def older_than_its_call():
+    """A TCP socket that was made ahead is as the kernel made it then."""
+    path = Path("/proc/sys/net/ipv4/tcp_rmem")
+    with Far() as far:
+        sh = far.shell()
+        for name in "abcd":
+            if name == "c":
+                with far.net.inside():
+                    path.write_text("4096 50000 6291456", encoding="ascii")
+            wants(sh, f"socket {name} 2 1", "0")
+            size = sh.ask(f"getopt {name} 1 8")
+            check_equal(size.endswith(" 50000"), name == "d", f"{name}: {size}")
 
 
 @test

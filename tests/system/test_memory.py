@@ -100,6 +100,20 @@ def play_undo(far, near, patience):
     near.write("\n")
 
 
+def play_promise(far, near, _patience):
+    near.expect("stop")
+    until("farsockd sleeps", lambda: asleep(far.pid))
+    far.daemon.send_signal(signal.SIGSTOP)
+    until("farsockd stops", lambda: state(far.pid) == "T")
+    near.write("\n")
+    near.expect("go")
+    far.daemon.send_signal(signal.SIGCONT)
+    near.write("\n")
+    near.expect("taken")
+    check(sockets(far) == 1, "only what is taken is shown")
+    near.write("\n")
+
+
 def play_route(far, near, _patience):
     near.expect("there")
     run_in(far, "ip", "route", "del", "local", "10.9.9.9")
@@ -107,8 +121,10 @@ def play_route(far, near, _patience):
     near.write("\n")
 
 
-ALONE = ("beat", "count", "fixed", "show", "undo", "mark", "init", "raw", "route")
-PLAYS = {"show": play_show, "undo": play_undo, "route": play_route}
+ALONE = (
+    "beat", "count", "fixed", "show", "undo", "mark", "init", "raw", "route", "promise"
+)  # fmt: skip
+PLAYS = {"show": play_show, "undo": play_undo, "route": play_route, "promise": play_promise}
 
 
 def state(pid):
