@@ -50,6 +50,12 @@
 #define TRICKLE_VAIN  64u
 #define TRICKLE_PART  4u
 
+// Before it sleeps, farsockd looks for events for so long, if that has paid
+// lately: to be woken costs as much, and who wakes it on another processor has
+// to interrupt that. At most that many powers of two of sleeps go by without.
+#define EARLY_NS     20000u
+#define EARLY_MISSES 8u
+
 #define VIOLATIONS_MAX 8u // then the link is reset
 
 // So many doorbells without a message within this time are a storm; the link's
@@ -112,12 +118,19 @@ struct trickle {
     uint32_t bytes; // moved since the last
 };
 
+// Looks for events before a sleep (engine.c).
+struct early {
+    uint32_t misses; // looks in vain, twice, less those that paid
+    uint32_t skip;   // sleeps before the next look
+};
+
 struct engine {
     int epoll_fd;
     int stop_fd; // eventfd
     struct watch stop_watch;
     _Atomic bool stop;
     uint64_t turns;
+    struct early early;
     const struct sock *runner; // whose turn was the last, never followed
     uint32_t runs;             // how many before it were, up to TURNS_LONG
     struct trickle trickle;    // of it
@@ -129,6 +142,7 @@ struct engine {
     struct node more;   // those whose turn was too short for what they have
     struct node ending; // those that are dead, and have something to do
     bool quiet;         // in this round somebody had little to do
+    bool bulk;          // in this round somebody had much
     bool crowded;       // in this round more than one link has something to do
     uint64_t rival_ns;  // until then it may wait for those that flood; 0: never
     struct node ticking; // links that need to be looked at

@@ -222,6 +222,18 @@ TEST(only_by_who_gives_way) {
     CHECK_EQ(in_child(of_who_does_not), 0);
 }
 
+TEST(only_a_turn_that_moves_much_is_bulk) {
+    static const uint8_t bytes[QUIET_BYTES + 1u];
+    begin();
+    CHECK_EQ(send(peers[0], bytes, sizeof bytes, 0), sizeof bytes);
+    turn();
+    CHECK(rig.engine->bulk);
+    CHECK_EQ(send(peers[0], bytes, QUIET_BYTES, 0), QUIET_BYTES);
+    turn();
+    CHECK(!rig.engine->bulk);
+    end();
+}
+
 int main(void) {
     static const struct test_case cases[] = {
         CASE(who_is_alone_for_long_and_rings_for_little_trickles),
@@ -234,6 +246,7 @@ int main(void) {
         CASE(a_request_ends_it),
         CASE(who_trickles_is_served_as_others_would),
         CASE(only_by_who_gives_way),
+        CASE(only_a_turn_that_moves_much_is_bulk),
     };
     return RUN_TESTS(cases);
 }
