@@ -156,7 +156,7 @@ NOTES = (
         "called as a program calls it, not across the address space, 0.3 KB. The largest that "
         "stay: texts of errors, 1.6 KB; datagrams, 5 KB; sleeping and waking, 3 KB; options, "
         "ioctl and names, 3 KB, each of which is its own case. Tried for nothing: -flto (100 B; "
-        "5 % of a TCP client), -Oz, some 30 other flags (50 B at the most), streams without "
+        "5 % of a TCP client), -Oz, some 30 other flags (100 B at the most), streams without "
         "their short way (550 B, but that is what makes small sends quick).",
     ),
 )
