@@ -218,6 +218,25 @@ TEST(a_link_that_is_down_has_none) {
     end(l);
 }
 
+// What an earlier socket's line says is no news of the new one.
+TEST(that_far_hears_of_it_is_no_event) {
+    struct far_link *l = begin();
+    const struct far_near_line *near = at(far.lay.near_socks);
+    struct far_far_line *line = at(far.lay.far_socks);
+    line->gen = 0xffffu;
+    line->rx_head = 8;
+    line->state = FAR_ST_HUP | FAR_ST_CLOSED;
+    line->err = 0x10068u;
+    promise(7, FAR_AF_INET, 0);
+    int s = stream(l);
+    uint32_t mark = far_mark(l, s, false);
+    *line = (struct far_far_line){.gen = near->gen};
+    CHECK_EQ(far_mark(l, s, false), mark);
+    line->state = FAR_ST_CONNECTED;
+    CHECK(far_mark(l, s, false) != mark);
+    end(l);
+}
+
 // A far side that promises on and on, and reads nothing.
 TEST(promises_without_end_do_not_overflow) {
     struct far_link *l = begin();
@@ -251,6 +270,7 @@ int main(void) {
         CASE(a_wish_is_no_number),
         CASE(a_slot_is_needed_all_the_same),
         CASE(a_link_that_is_down_has_none),
+        CASE(that_far_hears_of_it_is_no_event),
         CASE(promises_without_end_do_not_overflow),
     };
     return RUN_TESTS(cases);

@@ -184,10 +184,15 @@ uint32_t far_mark(struct far_link *l, int sock, bool arm) {
     }
     const struct far_far_line *line = fari_far_line(l, slot);
     FAR_INV(FAR_AT_MARK_LOOK, line, sizeof *line);
+    // Until far has heard of one that it had promised, its line is an earlier
+    // socket's: that it becomes a new one's is no event.
+    bool ours = far_load(&line->gen) == FARI_GET(fari_sock(l, slot)->gen);
+    uint32_t came = far_load(&line->rx_head) - l->lay.index_base;
     // State and error rarely change: spread, so that they do not cancel out
     // with the bytes that came.
-    return far_load(&line->rx_head) + far_load(&line->state) * 0x9e3779b1u +
-           (far_load(&line->err) ^ far_load(&line->urg)) * 0x85ebca6bu;
+    return ours *
+           (came + far_load(&line->state) * 0x9e3779b1u +
+               (far_load(&line->err) ^ far_load(&line->urg)) * 0x85ebca6bu);
 }
 
 static size_t ask_all(struct far_link *l, struct far_pollfd *fds, size_t count,
