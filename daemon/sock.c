@@ -62,8 +62,8 @@ void sock_set_error(struct sock *s, int host_errno) {
 }
 
 // Everything of a new socket before the generation that makes it count: near
-// has the new one already, so meanwhile the line counts as zero. The answer
-// that tells near of the socket orders this.
+// has the new one already, so meanwhile the line counts as zero. Near looks in
+// that order, since it may have a promised one without an answer of ours.
 static void init_line(struct sock *s) {
     struct far_far_line *line = sock_line(s);
     uint32_t base = s->link->layout.index_base;

@@ -28,7 +28,13 @@ FARI_PLACE const struct far_far_line *fari_far_says(const struct far_link *l,
     const struct far_far_line *line = fari_far_line(l, slot);
     FAR_INV(FAR_AT_NEAR_LOOK, line, sizeof *line);
     uint32_t gen = FARI_GET(fari_sock(l, slot)->gen);
-    return far_load(&line->gen) == gen ? line : NULL;
+    if (far_load(&line->gen) != gen) {
+        return NULL;
+    }
+    // Far may just now have heard of one that it had promised: what follows is
+    // not what the slot's last socket left.
+    FAR_RMB(FAR_AT_NEAR_LOOK_THEN);
+    return line;
 }
 
 FARI_PLACE uint8_t *fari_tx_ring(const struct far_link *l, uint32_t slot) {

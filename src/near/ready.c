@@ -182,17 +182,16 @@ uint32_t far_mark(struct far_link *l, int sock, bool arm) {
         }
         fari_unlock(l, &s->rx_lock);
     }
-    const struct far_far_line *line = fari_far_line(l, slot);
-    FAR_INV(FAR_AT_MARK_LOOK, line, sizeof *line);
-    // Until far has heard of one that it had promised, its line is an earlier
-    // socket's: that it becomes a new one's is no event.
-    bool ours = far_load(&line->gen) == FARI_GET(fari_sock(l, slot)->gen);
+    const struct far_far_line *line = fari_far_says(l, slot);
+    if (!line) {
+        // Far has not heard of one that it had promised: that it will is no event.
+        return 0;
+    }
     uint32_t came = far_load(&line->rx_head) - l->lay.index_base;
     // State and error rarely change: spread, so that they do not cancel out
     // with the bytes that came.
-    return ours *
-           (came + far_load(&line->state) * 0x9e3779b1u +
-               (far_load(&line->err) ^ far_load(&line->urg)) * 0x85ebca6bu);
+    return came + far_load(&line->state) * 0x9e3779b1u +
+           (far_load(&line->err) ^ far_load(&line->urg)) * 0x85ebca6bu;
 }
 
 static size_t ask_all(struct far_link *l, struct far_pollfd *fds, size_t count,

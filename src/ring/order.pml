@@ -5,6 +5,7 @@
 //
 // models: src/ring/msg.c: refresh_tail make_room advance
 // models: src/near/state.c: fari_refresh_tx fari_refresh_rx fari_publish_rx fari_stream_over
+// models: src/near/place.h: fari_far_says
 // models: src/near/slot.c: say_closed renew
 // models: daemon/sock.c: init_line store_line sock_look publish_closed
 // spec: When each word is written
@@ -14,7 +15,7 @@
 // omit: TAKEN   MSG_TAKEN, RX_READ, CLOSED_LAST: reads before the tail
 // omit: ROOM    MSG_TAIL_ROOM, TX_ROOM, FAR_INDEX: the tail before overwriting
 // omit: LAST    CLOSE_LAST, RENEW_GEN, LINE_GEN, FAR_STATE, JOIN_EPOCH, FIXED_EPOCH, NEAR_INIT_DONE: the rest before the flag
-// omit: FLAG    FAR_FLAGS, STATE_THEN, JOIN_THEN, JOIN_LAYOUT_THEN, FIXED_THEN: the flag before what it says of the rest
+// omit: FLAG    FAR_FLAGS, NEAR_LOOK_THEN, STATE_THEN, JOIN_THEN, JOIN_LAYOUT_THEN, FIXED_THEN: the flag before what it says of the rest
 
 #define MOST 3
 #define BOTH(a, b) if :: a; b :: b; a fi
