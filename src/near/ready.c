@@ -184,7 +184,8 @@ uint32_t far_mark(struct far_link *l, int sock, bool arm) {
     }
     const struct far_far_line *line = fari_far_says(l, slot);
     if (!line) {
-        // Far has not heard of one that it had promised: that it will is no event.
+        // Far has not heard of one that it had promised: that it will is no
+        // event.
         return 0;
     }
     uint32_t came = far_load(&line->rx_head) - l->lay.index_base;
