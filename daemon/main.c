@@ -234,10 +234,10 @@ static void stop(struct server *v) {
 
 // Signals first: from here on a path is ours to remove.
 static int begin(struct server *v, char *reason, size_t len) {
+    bool ready = make_signals(&v->signals) >= 0;
     if (open_places(v, reason, len) < 0) {
         return -1;
     }
-    bool ready = make_signals(&v->signals) >= 0;
     far_map_prepare();
     if (ready && drop_rights(&v->config, reason, len) < 0) {
         return -1;

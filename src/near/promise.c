@@ -56,6 +56,9 @@ bool fari_promise_take(struct far_link *l, uint32_t slot,
         // Not published: nothing about this socket needs far before the next
         // message does. Without room who asks as always finds that out, too.
         took = far_msg_put(&l->cmd, m, req, sizeof *req, NULL, 0) == FAR_OK;
+        // Who publishes it may be another processor, whose barriers do not wait
+        // for what this one has sent to memory.
+        FAR_WMB(FAR_AT_PROMISE_PUT);
         fari_age_kicks(l, before);
     }
     fari_unlock_link(l);

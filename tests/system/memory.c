@@ -8,6 +8,8 @@
 // Prints "ok ROUNDS", or ends with 1 at the first wrong result.
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -542,6 +544,43 @@ static void promise(void) {
     heed();
 }
 
+// Who takes a promised socket and who uses it are two tasks, each with posted
+// stores of its own.
+static struct handover {
+    pthread_t taker;
+    _Atomic int turn; // the taker's: odd
+    int s;
+} hand;
+
+static void *take_sockets(void *arg) {
+    (void)arg;
+    for (int turn = 1;; turn += 2) {
+        while (atomic_load(&hand.turn) != turn) {
+            sched_yield();
+        }
+        hand.s = far_socket(l, FAR_AF_INET, FAR_SOCK_STREAM, 0);
+        atomic_store(&hand.turn, turn + 1);
+    }
+    return NULL;
+}
+
+static void begin_handover(void) {
+    if (pthread_create(&hand.taker, NULL, take_sockets, NULL) != 0) {
+        fail("no thread", 0, 0);
+    }
+}
+
+static void handover(void) {
+    int turn = atomic_fetch_add(&hand.turn, 1) + 1;
+    while (atomic_load(&hand.turn) == turn) {
+        sched_yield();
+    }
+    must("socket of another task", hand.s);
+    struct far_addr at = loopback(0);
+    must("bind", far_bind(l, hand.s, &at));
+    must("close", far_close(l, hand.s, soon()));
+}
+
 // A destination that was good becomes unreachable: the next send says so.
 static void route(void) {
     struct far_addr to = {
@@ -572,6 +611,7 @@ static const struct part {
     {"zerocopy", begin_pair, zerocopy, false},
     {"dgram", begin_dgram, dgram, false},
     {"life", begin_life, life, false},
+    {"handover", begin_handover, handover, false},
     {"join", NULL, join, false},
     {"lookup", NULL, lookup, false},
     {"count", begin_pair, counts, false},

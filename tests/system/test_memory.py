@@ -49,7 +49,7 @@ SECONDS = 5 if FULL and not SANITIZED else 2
 LIMIT_S = 20  # for a place that is left out
 AGAIN = 4  # times it is tried if nothing was noticed, and no model shows it
 OFTEN = ("drip", "life", "ping", "bulk", "full")
-PARTS = ("ping", "drip", "bulk", "full", "hammer", "zerocopy", "dgram", "life", "join",
+PARTS = ("ping", "drip", "bulk", "full", "hammer", "zerocopy", "dgram", "life", "handover", "join",
          "lookup", "count", "mark", "init")  # fmt: skip
 BASES = ("0", "0xffff8000")
 LINES = ("64", "128")  # bytes of a cache line
