@@ -213,8 +213,9 @@ static void turn(void) {
     take_peer();
     take_near();
     waiting = all_came() ? 0 : waiting + 1u;
-    if (waiting > PROMPT) { // loopback's packets may wait for a kernel thread
-        usleep(1000u << (waiting - PROMPT) / 4u);
+    // Loopback's packets may wait for a kernel thread, on a busy machine long.
+    if (waiting > PROMPT) {
+        usleep(1000u << (waiting - PROMPT) / 2u);
     }
     if (waiting > LATE || side.gone) {
         fail(side.gone ? "is gone" : "stalls");
