@@ -207,7 +207,6 @@ static uint32_t serve_list(struct link *l, struct node *list, uint32_t bytes) {
         node_remove(n);
         uint32_t moved = sock_turn(OF(n, struct sock, run));
         l->engine->quiet |= moved > 0 && moved <= QUIET_BYTES;
-        l->engine->bulk |= moved > QUIET_BYTES;
         bytes += moved + 64u;
         more = bytes < TURN_LINK && !node_is_alone(&turn) &&
                now_ns() < l->turn_end_ns;

@@ -498,6 +498,7 @@ uint32_t sock_turn(struct sock *s) {
     if (again) {
         sock_again(s);
     }
+    s->link->engine->bulk |= moved + got > QUIET_BYTES;
     return moved + got;
 }
 
