@@ -77,7 +77,8 @@ class About:
         count = len(os.sched_getaffinity(0))
         return (
             f"{virtual}{count} processors ({model[1] if model else platform.machine()}), "
-            f"Linux {platform.release().split('-')[0]}, {compiler()}"
+            f"Linux {platform.release().split('-')[0]}, TCP with {self.args.congestion_used}, "
+            f"{compiler()}"
         )
 
     @property

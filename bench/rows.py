@@ -9,7 +9,15 @@ import subprocess
 import time
 
 import harness
-from sides import Side, counters, cpus_of, memory, on_cpus, switches
+from sides import (
+    Side,
+    counters,
+    cpus_of,
+    memory,
+    on_cpus,
+    switches,
+    use_congestion_control,
+)
 from works import AMP, FEW, KIB, MANY, MIB, RISCV, TRIP
 
 QUIET_S = 2
@@ -32,8 +40,8 @@ class Measurement:
     """Rounds of a work in a placement, native and over a link in turn. They are of
     several instances of all programs, and what is measured is put together."""
 
-    def __init__(self, work, placement):
-        self.work, self.placement = work, placement
+    def __init__(self, work, placement, congestion=None):
+        self.work, self.placement, self.congestion = work, placement, congestion
         self.rounds = collections.defaultdict(list)  # of each mode
         self.counts = {}  # operations of a round
         self.counted = collections.Counter()
@@ -53,6 +61,8 @@ class Measurement:
         with contextlib.ExitStack() as stack:
             with on_cpus(cpus_of(self.placement)[1]):
                 far = stack.enter_context(harness.Far())
+            if self.congestion:
+                use_congestion_control(far, self.congestion)
             sides = [Side(far, m, self.work, self.placement) for m in modes]
             if self.work.idle:
                 self._watch(sides)

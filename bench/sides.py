@@ -49,6 +49,21 @@ def allow_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+CONGESTION = Path("/proc/sys/net/ipv4/tcp_congestion_control")
+
+
+def congestion_controls():
+    """Those that a network namespace may make its own, the machine's first."""
+    allowed = CONGESTION.with_name("tcp_allowed_congestion_control").read_text().split()
+    return list(dict.fromkeys([CONGESTION.read_text().strip(), *allowed]))
+
+
+def use_congestion_control(far, name):
+    """For all sockets that are made in the namespace from now on."""
+    with far.net.inside():
+        CONGESTION.write_text(name)
+
+
 def lacking(placement, work):
     """Why that cannot be measured here, or None."""
     if placement == RISCV:

@@ -75,6 +75,8 @@ def names():
     check_equal(wrong.stderr.splitlines()[1:], listed, "what there is")
     broken = bench("(")
     check(broken.returncode != 0 and "bad pattern (" in broken.stderr, broken)
+    none = bench("--congestion", "none")
+    check(none.returncode == 2 and "there are: " in none.stderr, none)
 
 
 @test
@@ -82,10 +84,11 @@ def report():
     """A small run's report has the form that programs read, and adds up."""
     with tempfile.TemporaryDirectory() as out:
         pattern = "^one core: (write 64 KiB|round trip|MicroPython round trip)$"
-        ran = bench(*SMALLEST, "--out", out, pattern)
+        ran = bench(*SMALLEST, "--congestion", "reno", "--out", out, pattern)
         check(ran.returncode == 0, ran.stdout, ran.stderr)
         rows = json.loads(Path(out, "report.json").read_text())
         text = Path(out, "report.md").read_text()
+    check("TCP with reno" in text.replace("\n", " "), text)
     for row in rows:
         check_form(row)
         check(row["name"] in ran.stdout and row["name"] in text, "told:", row)
