@@ -53,7 +53,9 @@ struct resolver {
     pthread_mutex_t lock;
     pthread_cond_t work, left;
     struct node queue, done;
-    unsigned threads, spare;         // spare ones among them
+    unsigned threads, spare; // spare ones among them
+    pthread_t id[THREADS];   // of those that were started
+    unsigned started;
     struct lookup *working[THREADS]; // what each thread works on, NULL: idle
     bool quit;
 };
@@ -434,20 +436,16 @@ static void start_threads(struct resolver *r, unsigned threads,
     unsigned spare) {
     sigset_t all;
     sigset_t old;
-    pthread_attr_t attr;
     // Signals are the shell's: they must not end in a lookup.
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_mutex_lock(&r->lock);
     for (unsigned i = 0; i < threads + spare && i < THREADS; i++) {
-        pthread_t id;
-        r->threads += pthread_create(&id, &attr, worker, r) == 0;
+        r->started += pthread_create(&r->id[r->started], NULL, worker, r) == 0;
     }
+    r->threads = r->started;
     r->spare = r->threads > threads ? r->threads - threads : 0;
     pthread_mutex_unlock(&r->lock);
-    pthread_attr_destroy(&attr);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
@@ -495,6 +493,19 @@ static bool any_works(const struct resolver *r) {
     return false;
 }
 
+// Those that have left are waited for to the end, where the C library frees
+// what it keeps for a thread: who looks for leaks at our exit must not come
+// before.
+static void end_threads(struct resolver *r, bool left) {
+    for (unsigned i = 0; i < r->started; i++) {
+        if (left) {
+            pthread_join(r->id[i], NULL);
+        } else {
+            pthread_detach(r->id[i]);
+        }
+    }
+}
+
 // True if every thread has left. One that hangs in a lookup keeps what it uses;
 // the process ends soon. Those without one only need their turn.
 static bool wait_threads(struct resolver *r) {
@@ -513,6 +524,7 @@ static bool wait_threads(struct resolver *r) {
     }
     bool all = r->threads == 0;
     pthread_mutex_unlock(&r->lock);
+    end_threads(r, all);
     return all;
 }
 
