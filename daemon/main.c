@@ -73,19 +73,29 @@ static void raise_descriptor_limit(void) {
     }
 }
 
+static bool is_ivshmem(const char *path) {
+    return strncmp(path, IVSHMEM_PREFIX, strlen(IVSHMEM_PREFIX)) == 0;
+}
+
+// A server of them may let us wait.
+static int open_ivshmems(struct server *v, char *reason, size_t len) {
+    const struct config *c = &v->config;
+    for (uint32_t i = 0; i < c->links; i++) {
+        if (is_ivshmem(c->link[i])) {
+            struct ivshmem *s = ivshmem_open(c->link[i], c, reason, len);
+            if (s == NULL) {
+                return -1;
+            }
+            v->ivshmem[v->ivshmems++] = s;
+        }
+    }
+    return 0;
+}
+
 static int open_place(struct server *v, const char *path, char *reason,
     size_t len) {
-    const struct config *c = &v->config;
-    if (strncmp(path, IVSHMEM_PREFIX, strlen(IVSHMEM_PREFIX)) == 0) {
-        v->ivshmem[v->ivshmems] = ivshmem_open(path, c, reason, len);
-        if (v->ivshmem[v->ivshmems] == NULL) {
-            return -1;
-        }
-        v->ivshmems++;
-        return 0;
-    }
-    if (place_open(&v->places[v->count], path, SOCK_SEQPACKET, c->mode, reason,
-            len) < 0) {
+    if (place_open(&v->places[v->count], path, SOCK_SEQPACKET, v->config.mode,
+            reason, len) < 0) {
         return -1;
     }
     v->count++;
@@ -101,7 +111,8 @@ static int open_places(struct server *v, char *reason, size_t len) {
         c->links = 1;
     }
     for (uint32_t i = 0; i < c->links; i++) {
-        if (open_place(v, c->link[i], reason, len) < 0) {
+        if (!is_ivshmem(c->link[i]) &&
+            open_place(v, c->link[i], reason, len) < 0) {
             return -1;
         }
     }
@@ -232,10 +243,14 @@ static void stop(struct server *v) {
     close(v->signals.fd);
 }
 
-// Signals first: from here on a path is ours to remove.
+// Signals before paths: these are ours to remove. What takes time before both:
+// meanwhile a signal ends us, and nothing is left.
 static int begin(struct server *v, char *reason, size_t len) {
+    if (open_ivshmems(v, reason, len) < 0) {
+        return -1;
+    }
     bool ready = make_signals(&v->signals) >= 0;
-    if (open_places(v, reason, len) < 0) {
+    if (ready && open_places(v, reason, len) < 0) {
         return -1;
     }
     far_map_prepare();

@@ -418,6 +418,25 @@ def longest_path():
 
 
 @test
+def signal_while_it_begins():
+    """A signal ends farsockd also while an ivshmem server lets it wait; no path is left."""
+    with directory() as d, socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(d / "ivshmem"))
+        server.listen(0)
+        with socket.socket(socket.AF_UNIX) as first:
+            first.connect(str(d / "ivshmem"))  # takes the one place that there is
+            net = Namespace(loopback=True)
+            links = ["--link", d / "link", "--link", f"ivshmem:{d}/ivshmem"]
+            child = Child([FARSOCKD, *links], net)
+            lock = d / "ivshmem.far.lock"
+            until("it waits", lambda: lock.exists() and asleep(child.pid))
+            child.send_signal(signal.SIGTERM)
+            child.end(-signal.SIGTERM)
+            net.close()
+        check(not (d / "link").exists(), "a path is left")
+
+
+@test
 def several_paths():
     """Several paths are served by one farsockd."""
     with directory() as d, Far(["--link", d / "two", "--link", d / "three"]) as far:
