@@ -84,11 +84,14 @@ def report():
     """A small run's report has the form that programs read, and adds up."""
     with tempfile.TemporaryDirectory() as out:
         pattern = "^one core: (write 64 KiB|round trip|MicroPython round trip)$"
-        ran = bench(*SMALLEST, "--congestion", "reno", "--out", out, pattern)
+        # Where it may be chosen: not in a container whose /proc/sys is read only.
+        may = os.access(sides.CONGESTION, os.W_OK)
+        control = ["--congestion", "reno"] if may else []
+        ran = bench(*SMALLEST, *control, "--out", out, pattern)
         check(ran.returncode == 0, ran.stdout, ran.stderr)
         rows = json.loads(Path(out, "report.json").read_text())
         text = Path(out, "report.md").read_text()
-    check("TCP with reno" in text.replace("\n", " "), text)
+    check(("TCP with reno" if may else "TCP with ") in text.replace("\n", " "), text)
     for row in rows:
         check_form(row)
         check(row["name"] in ran.stdout and row["name"] in text, "told:", row)
