@@ -231,6 +231,9 @@ TEST(only_a_turn_that_moves_much_is_bulk) {
     CHECK_EQ(send(peers[0], bytes, QUIET_BYTES, 0), QUIET_BYTES);
     turn();
     CHECK(!rig.engine->bulk);
+    rig_close(&rig, 0, 0);
+    turn();
+    CHECK(!rig.engine->bulk);
     end();
 }
 
