@@ -22,8 +22,9 @@
 #define TURN_RX_PART  2u
 #define TURN_RX_BYTES (TURN_RX_PART * TURN_BYTES)
 // Of one that has had the loop to itself for so many turns: nobody waits. Of
-// what near writes not all that its ring holds: it goes on meanwhile.
-#define TURN_TX_ALONE  (192u * 1024u)
+// what near writes not all that its ring holds: it goes on meanwhile. And no
+// more than two of loopback's segments: a third is sent by BBR's timer.
+#define TURN_TX_ALONE  (128u * 1024u)
 #define TURN_RX_ALONE  (512u * 1024u)
 #define TURNS_ALONE    32u
 #define TURN_ACCEPTS   16u            // connections that the policy refuses
@@ -427,6 +428,9 @@ struct sock {
     struct shared *shared; // NULL: no other process has this datagram socket
     struct node share;     // in its list
 
+    uint32_t segment;       // the largest of the kernel's, or 1
+    uint32_t segment_turns; // until it is asked for again
+
     uint64_t tx_bytes, rx_bytes;
     uint32_t kicks_in, kicks_out;
     uint32_t kicks_seen; // kicks_in at the last turn
@@ -528,6 +532,9 @@ void rx_wait_room(struct sock *s, uint32_t room);
 // --- Streams (stream.c), datagrams (dgram.c): bytes moved, at most budget ---
 
 uint32_t stream_tx(struct sock *s, uint32_t budget);
+// Of n bytes, a turn's share, so many that they end where a segment does, if
+// there are more in the ring.
+uint32_t stream_share(struct sock *s, uint32_t n);
 uint32_t stream_rx(struct sock *s, uint32_t budget);
 uint32_t dgram_tx(struct sock *s, uint32_t budget);
 uint32_t dgram_rx(struct sock *s, uint32_t budget);

@@ -87,10 +87,15 @@ static uint32_t share(void) {
     return sent(&floods[0], 0) - before;
 }
 
+// Its share when nobody is quiet: whole segments.
+static uint32_t full(void) {
+    return stream_share(floods[0].link->slots[0].sock, TURN_BYTES);
+}
+
 // What is quiet goes first, and from then on a flood's turns are short. 0, or
 // which of it is not so.
 static int goes_first(struct rig *quiet, uint32_t slot) {
-    if (share() != TURN_BYTES) {
+    if (share() != full()) {
         return 1;
     }
     put(quiet, slot, 1);
@@ -102,7 +107,7 @@ static int goes_first(struct rig *quiet, uint32_t slot) {
     }
     // Nobody else for a while: all of it again.
     floods[0].engine->rival_ns = 1;
-    return share() == TURN_BYTES ? 0 : 4;
+    return share() == full() ? 0 : 4;
 }
 
 TEST(a_quiet_link_goes_before_a_flood_and_shortens_its_turns) {

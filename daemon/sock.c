@@ -486,6 +486,7 @@ uint32_t sock_turn(struct sock *s) {
     }
     take_events(s);
     struct share n = share_of(s, alone);
+    n.tx = is_stream(s) ? stream_share(s, n.tx) : n.tx;
     uint32_t moved = is_stream(s) ? stream_tx(s, n.tx) : dgram_tx(s, n.tx);
     if (moved && s->fd >= 0 && s->rx_ready) {
         sock_publish(s); // near need not wait for what is received

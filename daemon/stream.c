@@ -3,6 +3,8 @@
 #include "daemon/core.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 static uint32_t least(uint32_t a, uint32_t b) {
     return a < b ? a : b;
@@ -54,6 +56,30 @@ static long send_some(struct sock *s, uint32_t n) {
 static uint32_t piece(const struct sock *s, uint32_t n) {
     uint32_t urgent = s->tx_urg_end - s->tx_tail;
     return s->tx_urg ? least(n, urgent > 1 ? urgent - 1 : 1) : n;
+}
+
+#define SEGMENT_TURNS 64u
+
+// It changes with the path's MTU, seldom.
+static uint32_t segment_of(struct sock *s) {
+    int bytes = 0;
+    socklen_t len = sizeof bytes;
+    if (s->segment_turns == 0) {
+        s->segment_turns = SEGMENT_TURNS;
+        bool known =
+            getsockopt(s->fd, IPPROTO_TCP, TCP_MAXSEG, &bytes, &len) == 0;
+        s->segment = known && bytes > 0 ? (uint32_t)bytes : 1u;
+    }
+    s->segment_turns--;
+    return s->segment;
+}
+
+uint32_t stream_share(struct sock *s, uint32_t n) {
+    if (s->tx_blocked || tx_used(s) <= n) {
+        return n;
+    }
+    uint32_t rest = n % segment_of(s);
+    return rest < n ? n - rest : n;
 }
 
 uint32_t stream_tx(struct sock *s, uint32_t budget) {
