@@ -58,6 +58,11 @@ def congestion_controls():
     return list(dict.fromkeys([CONGESTION.read_text().strip(), *allowed]))
 
 
+def may_choose_congestion():
+    """Anybody may in a namespace of his own, but where /proc/sys is read only."""
+    return not os.statvfs(CONGESTION).f_flag & os.ST_RDONLY
+
+
 def use_congestion_control(far, name):
     """For all sockets that are made in the namespace from now on."""
     with far.net.inside():
