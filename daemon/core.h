@@ -45,7 +45,7 @@
 
 // A stream trickles when in so many turns nobody else had one, and near rang so
 // many times in a row for less than that part of the ring; no more when it
-// rings for as little all the same.
+// rings for as little all the same. Likewise datagrams that come one by one.
 #define TURNS_LONG    1000u
 #define TRICKLE_RINGS 4u
 #define TRICKLE_VAIN  64u
@@ -419,6 +419,7 @@ struct sock {
     bool flush_waits, flush_nowait;
     struct dgram_part tx_part, rx_part;
     uint32_t rx_guess; // length of the next one's payload, padded
+    uint32_t rx_taken; // datagrams in the last turn
 
     struct stamps *stamps; // NULL: none came
 

@@ -286,13 +286,17 @@ static uint32_t take_some(struct sock *s, uint32_t most, uint32_t *moved) {
 uint32_t dgram_rx(struct sock *s, uint32_t budget) {
     uint32_t moved = 0;
     uint32_t taken = 0;
+    s->rx_taken = 0;
     uint32_t share = engine_share(s->link->engine, TURN_DATAGRAMS);
     while (s->fd >= 0 && !s->rx_full && moved < budget &&
            (s->rx_part.active || (s->rx_ready && !s->shared))) {
         if (taken == share) {
             return budget;
         }
-        taken += take_some(s, share - taken, &moved);
+        uint32_t before = moved;
+        uint32_t n = take_some(s, share - taken, &moved);
+        s->rx_taken += moved > before ? n : 0;
+        taken += n;
     }
     return moved;
 }

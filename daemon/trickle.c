@@ -1,11 +1,13 @@
-// A stream that trickles: near rings for a little of it, again and again.
+// What trickles: a stream that near rings for a little of, again and again, and
+// a peer's datagrams that come one by one.
 // SPDX-License-Identifier: MIT
 //
 // Near writes small pieces without a pause, and nobody else wants anything.
 // Farsockd gives way to all others (slice.h), and so is owed time: on near's
 // processor it goes before near at each doorbell, finds little, sleeps, and is
 // rung again. Such a stream it serves as others would: near goes on, and far
-// finds a ring that is full.
+// finds a ring that is full. Likewise a peer on that processor: farsockd would
+// go before it at each datagram, and have near woken for one.
 #include "daemon/core.h"
 
 #include "daemon/slice.h"
@@ -39,11 +41,22 @@ static void judge(struct engine *e, bool little) {
     }
 }
 
+// A turn in which only near sends is an answer: with it the count begins anew.
+// For what trickles already it is one in vain.
+static void note_datagrams(struct sock *s, uint32_t got) {
+    struct engine *e = s->link->engine;
+    judge(e, got > 0 ? s->rx_taken == 1 : e->trickle.on);
+}
+
 void trickle_note(struct sock *s, uint32_t moved, uint32_t got) {
     struct engine *e = s->link->engine;
     bool rung = s->kicks_in != s->kicks_seen;
     s->kicks_seen = s->kicks_in;
-    if (e->runs == 0 || got > 0 || s->type != FAR_SOCK_STREAM) {
+    if (e->runs == 0) {
+        set(e, false);
+    } else if (s->type == FAR_SOCK_DGRAM) {
+        note_datagrams(s, got);
+    } else if (got > 0) {
         set(e, false);
     } else if (rung) {
         judge(e, e->trickle.bytes < s->tx_size / TRICKLE_PART);

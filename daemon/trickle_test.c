@@ -1,5 +1,7 @@
 // When a stream trickles, by counts of turns and doorbells.
 // SPDX-License-Identifier: MIT
+#include <linux/sock_diag.h>
+
 #include "daemon/child_test.h"
 #include "daemon/core.h"
 #include "daemon/rig_test.h"
@@ -190,6 +192,160 @@ TEST(a_request_ends_it) {
     end();
 }
 
+// --- Datagrams from a peer ---
+
+#define DGRAM 2u // its slot
+
+static struct sockaddr_in there; // far's
+static uint16_t answers_to;
+static bool sound; // nothing was lost so far
+
+static int host_fd(void) {
+    return rig.link->slots[DGRAM].sock->fd;
+}
+
+static void begin_datagrams(void) {
+    struct sockaddr_in at = {
+        .sin_family = AF_INET,
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    socklen_t len = sizeof there;
+    begin();
+    close(peers[0]);
+    peers[0] = peer_open(SOCK_DGRAM, &answers_to);
+    rig_place(&rig, DGRAM);
+    struct far_req_socket req = {
+        .rings = rig.socks[DGRAM].rings,
+        .family = FAR_AF_INET,
+        .type = FAR_SOCK_DGRAM,
+    };
+    sound = ask(FAR_OP_SOCKET, DGRAM, &req, sizeof req) == FAR_OK &&
+            bind(host_fd(), (struct sockaddr *)&at, sizeof at) == 0 &&
+            getsockname(host_fd(), (struct sockaddr *)&there, &len) == 0;
+}
+
+// Of what waits in far's kernel.
+static uint32_t memory(void) {
+    uint32_t mem[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof mem;
+    getsockopt(host_fd(), SOL_SOCKET, SO_MEMINFO, mem, &len);
+    return mem[SK_MEMINFO_RMEM_ALLOC];
+}
+
+// The peer sends n, and far finds all of them at once.
+static void get(uint32_t n) {
+    struct sock *s = rig.link->slots[DGRAM].sock;
+    uint64_t want = s->rx_bytes + n;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t before = memory();
+        sendto(peers[0], "x", 1, 0, (struct sockaddr *)&there, sizeof there);
+        for (int ms = 0; ms < PATIENCE_MS && memory() == before; ms++) {
+            rig_pause();
+        }
+    }
+    for (int i = 0; i < PATIENCE_MS && s->rx_bytes < want; i++) {
+        turn();
+    }
+    sound &= s->rx_bytes == want;
+    far_store(&rig.socks[DGRAM].line->rx_tail, s->rx_head);
+}
+
+// Near sends one to the peer.
+static void answer(void) {
+    struct near_sock *s = &rig.socks[DGRAM];
+    struct far_dgram h = {.len = 1, .flags = FAR_DGRAM_ADDR};
+    struct far_req_addr to = rig_addr(answers_to);
+    uint8_t rec[48] = {0};
+    memcpy(rec, &h, sizeof h);
+    memcpy(rec + 8, &to.addr, sizeof to.addr);
+    far_ring_put(s->tx, RING, s->tx_head, rec, sizeof rec);
+    s->tx_head += (uint32_t)sizeof rec;
+    FAR_WMB();
+    far_store(&s->line->tx_head, s->tx_head);
+    rig_kick(&rig, DGRAM);
+    for (int i = 0; i < PATIENCE_MS && !all_sent(DGRAM); i++) {
+        turn();
+    }
+    sound &= all_sent(DGRAM);
+}
+
+static void get_each(uint32_t n, uint32_t times) {
+    for (uint32_t i = 0; i < times; i++) {
+        get(n);
+    }
+}
+
+static void be_alone_with_datagrams(void) {
+    get(2);
+    rig.engine->runs = TURNS_LONG;
+}
+
+TEST(datagrams_that_come_one_by_one_trickle) {
+    begin_datagrams();
+    be_alone_with_datagrams();
+    get_each(1, TRICKLE_RINGS - 1u);
+    CHECK(!trickles());
+    get(2);
+    get_each(1, TRICKLE_RINGS - 1u);
+    CHECK(!trickles());
+    get(1);
+    CHECK(trickles());
+    CHECK(sound);
+    end();
+}
+
+TEST(those_that_come_together_do_not) {
+    begin_datagrams();
+    be_alone_with_datagrams();
+    get_each(2, 2u * TRICKLE_RINGS);
+    CHECK(!trickles());
+    CHECK(sound);
+    end();
+}
+
+TEST(nor_do_those_that_are_answered) {
+    begin_datagrams();
+    be_alone_with_datagrams();
+    for (uint32_t i = 0; i < 2u * TRICKLE_RINGS; i++) {
+        get(1);
+        answer();
+    }
+    CHECK(!trickles());
+    CHECK(sound);
+    end();
+}
+
+TEST(they_go_on_while_they_come_together) {
+    begin_datagrams();
+    be_alone_with_datagrams();
+    get_each(1, TRICKLE_RINGS);
+    for (uint32_t i = 0; i < 2u * TRICKLE_VAIN; i++) {
+        get(2);
+        answer();
+    }
+    CHECK(trickles());
+    get(2);
+    get_each(1, TRICKLE_VAIN - 1u);
+    CHECK(trickles());
+    get(1);
+    CHECK(!trickles());
+    CHECK(sound);
+    end();
+}
+
+TEST(they_end_where_only_near_sends) {
+    begin_datagrams();
+    be_alone_with_datagrams();
+    get_each(1, TRICKLE_RINGS);
+    CHECK(trickles());
+    for (uint32_t i = 0; i < TRICKLE_VAIN && trickles(); i++) {
+        answer();
+    }
+    CHECK(!trickles());
+    CHECK(sound);
+    end();
+}
+
 // --- What comes of it ---
 
 // In a child, whose slices these are: 0 if they are right.
@@ -247,6 +403,11 @@ int main(void) {
         CASE(a_byte_from_the_peer_ends_it),
         CASE(another_sockets_turn_ends_it_for_long),
         CASE(a_request_ends_it),
+        CASE(datagrams_that_come_one_by_one_trickle),
+        CASE(those_that_come_together_do_not),
+        CASE(nor_do_those_that_are_answered),
+        CASE(they_go_on_while_they_come_together),
+        CASE(they_end_where_only_near_sends),
         CASE(who_trickles_is_served_as_others_would),
         CASE(only_by_who_gives_way),
         CASE(only_a_turn_that_moves_much_is_bulk),
