@@ -62,13 +62,12 @@ static uint32_t piece(const struct sock *s, uint32_t n) {
 
 // It changes with the path's MTU, seldom.
 static uint32_t segment_of(struct sock *s) {
-    int bytes = 0;
+    int bytes = 1; // where nobody knows
     socklen_t len = sizeof bytes;
     if (s->segment_turns == 0) {
         s->segment_turns = SEGMENT_TURNS;
-        bool known =
-            getsockopt(s->fd, IPPROTO_TCP, TCP_MAXSEG, &bytes, &len) == 0;
-        s->segment = known && bytes > 0 ? (uint32_t)bytes : 1u;
+        getsockopt(s->fd, IPPROTO_TCP, TCP_MAXSEG, &bytes, &len);
+        s->segment = bytes > 0 ? (uint32_t)bytes : 1u;
     }
     s->segment_turns--;
     return s->segment;
