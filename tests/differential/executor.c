@@ -3,12 +3,13 @@
 // SPDX-License-Identifier: MIT
 //
 //   usage: executor native [FARSOCKD_PID]
+//          executor kernel
 //          executor far[:INDEX_BASE[:RING_BYTES[:SOCKETS]]] FARSOCKD_PID
 //
 // A program is lines, a step each, between "ports FIRST" and "end"; README.md
 // has the steps. Names that begin with p are the peer's: the kernel's sockets
 // in all modes. With a pid, native is what the C library gives: it is
-// preloaded.
+// preloaded. In mode kernel all names are as the peer's.
 
 #include "differential/descriptors.h"
 #include "differential/edges.h"
@@ -216,7 +217,8 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
         signal(deadly[i], die);
     }
-    net = net_open(argc > 1 ? argv[1] : "", &err);
+    const char *mode = argc > 1 ? argv[1] : "";
+    net = strcmp(mode, "kernel") ? net_open(mode, &err) : net_kernel;
     is_far = net == &net_over_link;
     if (argc > 2) {
         far_stat_fd = watch_far(argv[2]);
