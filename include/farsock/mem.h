@@ -25,6 +25,9 @@
 // at is the place's line in sites.def, so that a test can leave it out; a port
 // has no use for it.
 //
+// FAR_COHERENT says which it is: whether a line's next writer fetches it from who
+// has it.
+//
 // It may also define how the peer's memory is read: FAR_LOAD(p) for far_load(),
 // and FAR_COPY_IN(to, from, n) in place of memcpy(). Nothing else reads it.
 enum far_at {
@@ -36,7 +39,9 @@ enum far_at {
 
 #ifdef FAR_PORT_MEM_H
     #include FAR_PORT_MEM_H
+    #define FAR_COHERENT 0
 #else
+    #define FAR_COHERENT        1
     #define FAR_CLEAN(at, p, n) ((void)(at), (void)(p), (void)(n))
     #define FAR_INV(at, p, n)   ((void)(at), (void)(p), (void)(n))
     #define FAR_SYNC(at)        atomic_thread_fence(memory_order_seq_cst)

@@ -125,10 +125,10 @@ static const struct far_port port = {
     .wake = wake,
 };
 
-static struct far_link *begin(void) {
+static struct far_link *begin_with(uint32_t ring, uint32_t index_base) {
     int err = 0;
     memset(&far, 0, sizeof far);
-    far_layout_make(&far.lay, SOCKETS, 4, RING, RING, 0);
+    far_layout_make(&far.lay, SOCKETS, 4, ring, RING, index_base);
     size_t bytes = (size_t)far_layout_bytes(&far.lay);
     far.region = aligned_alloc(4096, bytes);
     memset(far.region, 0, bytes);
@@ -139,13 +139,18 @@ static struct far_link *begin(void) {
     ctl->hdr.magic = FAR_WIRE_MAGIC;
     ctl->hdr.version = FAR_WIRE_VERSION;
     ctl->layout = far.lay;
+    ctl->evt.head = ctl->cmd.tail = ctl->cmd.wake = index_base;
     far.lines = at(far.lay.far_socks);
     far_msg_reader_init(&far.cmd, &near->cmd, &ctl->cmd, at(far.lay.cmd_at),
-        far.lay.cmd_bytes, 0);
+        far.lay.cmd_bytes, index_base);
     far_msg_writer_init(&far.evt, &ctl->evt, &near->evt, at(far.lay.evt_at),
-        far.lay.evt_bytes, 0);
+        far.lay.evt_bytes, index_base);
     return far_link_init(malloc(far_link_size(&far.lay)), far.region, bytes,
         &far.lay, &port, NULL, &err);
+}
+
+static struct far_link *begin(void) {
+    return begin_with(RING, 0);
 }
 
 static void end(struct far_link *l) {
@@ -335,6 +340,108 @@ TEST(a_send_around_the_rings_end_is_told_at_once) {
     end(l);
 }
 
+#define LONG_RING 65536u
+#define BLOCK     2048u // FARI_AHEAD
+
+static uint32_t sent(void) {
+    const struct far_near_line *lines = at(far.lay.near_socks);
+    return far_load(&lines[0].tx_head);
+}
+
+static bool is_fetched(uint32_t pos) {
+    const uint8_t *ring = at(far.lay.tx_at);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < BLOCK; i += FAR_LINE) {
+        n += ring[(pos + i) & (LONG_RING - 1u)] == 0;
+    }
+    return n == BLOCK / FAR_LINE;
+}
+
+// Small sends, of which far has all but the last lag bytes: of the block that
+// they come to and the two behind it, bit by bit, which were fetched.
+static uint32_t fetched(uint32_t lag) {
+    static uint8_t bytes[64];
+    const uint32_t base = BLOCK;
+    const uint32_t end_at = base + LONG_RING / 2u;
+    struct far_link *l = begin_with(LONG_RING, base);
+    int s = far_socket(l, FAR_AF_INET, FAR_SOCK_STREAM, 0);
+    memset(bytes, 1, sizeof bytes);
+    memset(at(far.lay.tx_at), 1, LONG_RING);
+    while (sent() != end_at &&
+           far_send(l, s, bytes, sizeof bytes, 0, FAR_NOWAIT) > 0) {
+        uint32_t n = sent() - base;
+        far_store(&far.lines[0].tx_tail, base + (n > lag ? n - lag : 0));
+    }
+    uint32_t which = 0;
+    for (uint32_t i = 0; i < 3 && sent() == end_at; i++) {
+        which |= (uint32_t)is_fetched(end_at + i * BLOCK) << i;
+    }
+    end(l);
+    return which;
+}
+
+TEST(lines_come_together_where_far_follows_closely) {
+    // The first of the three would be, too: before head came there.
+    CHECK_EQ(fetched(0), 3);
+    CHECK_EQ(fetched(LONG_RING / 16u - 64u), 3);
+    CHECK_EQ(fetched(LONG_RING / 16u), 0);
+    CHECK_EQ(fetched(LONG_RING / 2u), 0);
+}
+
+static uint8_t byte_at(uint32_t pos) {
+    return (uint8_t)(pos * 2654435761u >> 24 | 1u); // never zero
+}
+
+// Far takes all up to there; how much of it is not what was sent.
+static uint32_t take(uint32_t to) {
+    const uint8_t *ring = at(far.lay.tx_at);
+    uint32_t wrong = 0;
+    for (uint32_t pos = far.lines[0].tx_tail; pos != to; pos++) {
+        wrong += ring[pos & (far.lay.tx_ring - 1u)] != byte_at(pos);
+    }
+    far_store(&far.lines[0].tx_tail, to);
+    return wrong;
+}
+
+// Sends of up to most bytes, which far takes when there are lag bytes: how many
+// it finds spoilt.
+static uint32_t spoilt(uint32_t size, uint32_t lag, uint32_t most) {
+    static uint8_t bytes[3000];
+    const uint32_t base = 0u - 3u * size;
+    struct far_link *l = begin_with(size, base);
+    int s = far_socket(l, FAR_AF_INET, FAR_SOCK_STREAM, 0);
+    uint32_t wrong = 0;
+    for (uint32_t n = 1; sent() - base < 6u * size; n = n * 7u % most + 1u) {
+        uint32_t head = sent();
+        for (uint32_t i = 0; i < n; i++) {
+            bytes[i] = byte_at(head + i);
+        }
+        int sends = far_send(l, s, bytes, n, 0, FAR_NOWAIT);
+        head = sent();
+        if (sends == FAR_EAGAIN) {
+            wrong += take(head - lag / 2u);
+        } else if (sends < 0) {
+            wrong++;
+            break;
+        } else if (head - far.lines[0].tx_tail > lag) {
+            wrong += take(head - lag);
+        }
+    }
+    end(l);
+    return wrong;
+}
+
+TEST(what_far_has_not_taken_is_not_touched) {
+    static const uint32_t sizes[] = {4096, 8192, 16384, 65536};
+    for (uint32_t i = 0; i < 4; i++) {
+        for (uint32_t part = 0; part <= 8; part++) {
+            CHECK_EQ(spoilt(sizes[i], sizes[i] / 8u * part, 100), 0);
+            CHECK_EQ(spoilt(sizes[i], sizes[i] / 8u * part, 2900), 0);
+        }
+        CHECK_EQ(spoilt(sizes[i], 200, 100), 0);
+    }
+}
+
 int main(void) {
     static const struct test_case cases[] = {
         CASE(a_call_that_returns_no_number_returns_none),
@@ -349,6 +456,8 @@ int main(void) {
         CASE(a_datagram_that_never_comes_whole_ends_the_link),
         CASE(a_datagram_whose_control_data_nobody_wants),
         CASE(a_send_around_the_rings_end_is_told_at_once),
+        CASE(lines_come_together_where_far_follows_closely),
+        CASE(what_far_has_not_taken_is_not_touched),
     };
     return RUN_TESTS(cases);
 }

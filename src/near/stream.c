@@ -5,6 +5,8 @@
 // A large write is published in parts, so that far starts on the first while
 // near copies the next.
 #define FARI_PART 16384u
+// What is fetched back from far's processor together.
+#define FARI_AHEAD 2048u
 
 // What a call still has to send.
 struct rest {
@@ -192,6 +194,25 @@ FARI_QUICK bool is_plain(const struct far_link *l, const struct fari_sock *s,
            !fari_is_down(l);
 }
 
+// Under tx_lock. A line that far has read comes back from its processor when it
+// is written anew, and the lock's release waits for that: for one line in each
+// small send. Where such come to a block's end while far follows them closely,
+// and so runs beside us, the lines of the next block come together, by a store
+// to each; that is room, so nobody reads what is there.
+FARI_APART static void fetch_ahead(struct far_link *l, uint32_t slot,
+    uint32_t head) {
+    uint32_t size = l->lay.tx_ring;
+    if (size < 4u * FARI_AHEAD || fari_refresh_tx(l, slot) != FAR_OK ||
+        head - fari_sock(l, slot)->tx_tail > size / 16u) {
+        return;
+    }
+    uint32_t next = (head | (FARI_AHEAD - 1u)) + 1u;
+    uint8_t *lines = fari_tx_ring(l, slot) + (next & (size - 1u));
+    for (uint32_t at = 0; at < FARI_AHEAD; at += FAR_LINE) {
+        far_store((uint32_t *)(void *)(lines + at), 0);
+    }
+}
+
 // Under tx_lock: what most calls write, bytes in one piece for which there is
 // room as far as is known. False, and nothing is written: it is not so simple.
 // Of two pieces, around the ring's end, a receiver would see the first alone.
@@ -207,6 +228,9 @@ FARI_QUICK bool put_plain(struct far_link *l, struct fari_sock *s,
     }
     fari_set(&s->tx_head, head + n);
     fari_store_tx(l, slot, head + n);
+    if (FAR_COHERENT && !FARI_SMALL && (head ^ (head + n)) >= FARI_AHEAD) {
+        fetch_ahead(l, slot, head + n);
+    }
     return true;
 }
 
