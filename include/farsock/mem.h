@@ -25,8 +25,8 @@
 // at is the place's line in sites.def, so that a test can leave it out; a port
 // has no use for it.
 //
-// FAR_COHERENT says which it is: whether a line's next writer fetches it from who
-// has it.
+// FAR_COHERENT says which it is: whether a line's next writer fetches it from
+// who has it.
 //
 // It may also define how the peer's memory is read: FAR_LOAD(p) for far_load(),
 // and FAR_COPY_IN(to, from, n) in place of memcpy(). Nothing else reads it.
