@@ -118,7 +118,7 @@ static void wake(void *ctx) {
     (void)ctx;
 }
 
-static const struct far_port port = {
+static struct far_port port = {
     .now_ns = now_ns,
     .notify = notify,
     .wait = wait,
@@ -133,6 +133,7 @@ static struct far_link *begin_with(uint32_t ring, uint32_t index_base) {
     far.region = aligned_alloc(4096, bytes);
     memset(far.region, 0, bytes);
     far.now = 1000u * MS;
+    port.busy_poll_us = 0;
     far.state = FAR_ST_CONNECTED;
     struct far_far_ctl *ctl = at(far.lay.far_at);
     struct far_near_ctl *near = at(0);
@@ -341,7 +342,7 @@ TEST(a_send_around_the_rings_end_is_told_at_once) {
 }
 
 #define LONG_RING 65536u
-#define BLOCK     2048u // FARI_AHEAD
+#define BLOCK     (LONG_RING / 16u)
 
 static uint32_t sent(void) {
     const struct far_near_line *lines = at(far.lay.near_socks);
@@ -357,20 +358,20 @@ static bool is_fetched(uint32_t pos) {
     return n == BLOCK / FAR_LINE;
 }
 
-// Small sends, of which far has all but the last lag bytes: of the block that
+// Sends of n bytes, of which far has all but the last lag: of the block that
 // they come to and the two behind it, bit by bit, which were fetched.
-static uint32_t fetched(uint32_t lag) {
-    static uint8_t bytes[64];
+static uint32_t fetched(uint32_t n, uint32_t lag, uint32_t busy_poll_us) {
+    static uint8_t bytes[LONG_RING / 2u];
     const uint32_t base = BLOCK;
     const uint32_t end_at = base + LONG_RING / 2u;
     struct far_link *l = begin_with(LONG_RING, base);
+    port.busy_poll_us = busy_poll_us;
     int s = far_socket(l, FAR_AF_INET, FAR_SOCK_STREAM, 0);
     memset(bytes, 1, sizeof bytes);
     memset(at(far.lay.tx_at), 1, LONG_RING);
-    while (sent() != end_at &&
-           far_send(l, s, bytes, sizeof bytes, 0, FAR_NOWAIT) > 0) {
-        uint32_t n = sent() - base;
-        far_store(&far.lines[0].tx_tail, base + (n > lag ? n - lag : 0));
+    while (sent() != end_at && far_send(l, s, bytes, n, 0, FAR_NOWAIT) > 0) {
+        uint32_t all = sent() - base;
+        far_store(&far.lines[0].tx_tail, base + (all > lag ? all - lag : 0));
     }
     uint32_t which = 0;
     for (uint32_t i = 0; i < 3 && sent() == end_at; i++) {
@@ -382,10 +383,18 @@ static uint32_t fetched(uint32_t lag) {
 
 TEST(lines_come_together_where_far_follows_closely) {
     // The first of the three would be, too: before head came there.
-    CHECK_EQ(fetched(0), 3);
-    CHECK_EQ(fetched(LONG_RING / 16u - 64u), 3);
-    CHECK_EQ(fetched(LONG_RING / 16u), 0);
-    CHECK_EQ(fetched(LONG_RING / 2u), 0);
+    CHECK_EQ(fetched(64, 0, 0), 3);
+    CHECK_EQ(fetched(64, BLOCK - 64u, 0), 3);
+    CHECK_EQ(fetched(64, BLOCK, 0), 0);
+    CHECK_EQ(fetched(64, LONG_RING / 2u, 0), 0);
+}
+
+TEST(lines_come_together_where_near_has_a_core) {
+    CHECK_EQ(fetched(64, 0, 1), 3);
+    CHECK_EQ(fetched(64, LONG_RING / 4u, 1), 3);
+    // Of one send of two parts: only what is behind each of them.
+    CHECK_EQ(fetched(LONG_RING / 2u, 0, 1), 2);
+    CHECK_EQ(fetched(LONG_RING / 2u, 0, 0), 0);
 }
 
 static uint8_t byte_at(uint32_t pos) {
@@ -405,10 +414,12 @@ static uint32_t take(uint32_t to) {
 
 // Sends of up to most bytes, which far takes when there are lag bytes: how many
 // it finds spoilt.
-static uint32_t spoilt(uint32_t size, uint32_t lag, uint32_t most) {
+static uint32_t spoilt(uint32_t size, uint32_t lag, uint32_t most,
+    uint32_t busy_poll_us) {
     static uint8_t bytes[3000];
     const uint32_t base = 0u - 3u * size;
     struct far_link *l = begin_with(size, base);
+    port.busy_poll_us = busy_poll_us;
     int s = far_socket(l, FAR_AF_INET, FAR_SOCK_STREAM, 0);
     uint32_t wrong = 0;
     for (uint32_t n = 1; sent() - base < 6u * size; n = n * 7u % most + 1u) {
@@ -431,14 +442,18 @@ static uint32_t spoilt(uint32_t size, uint32_t lag, uint32_t most) {
     return wrong;
 }
 
+static uint32_t spoilt_at(uint32_t size, uint32_t lag) {
+    return spoilt(size, lag, 100, 0) + spoilt(size, lag, 2900, 0) +
+           spoilt(size, lag, 100, 1) + spoilt(size, lag, 2900, 1);
+}
+
 TEST(what_far_has_not_taken_is_not_touched) {
-    static const uint32_t sizes[] = {4096, 8192, 16384, 65536};
+    static const uint32_t sizes[] = {1024, 4096, 8192, 65536};
     for (uint32_t i = 0; i < 4; i++) {
-        for (uint32_t part = 0; part <= 8; part++) {
-            CHECK_EQ(spoilt(sizes[i], sizes[i] / 8u * part, 100), 0);
-            CHECK_EQ(spoilt(sizes[i], sizes[i] / 8u * part, 2900), 0);
+        for (uint32_t part = 0; part <= 16; part++) {
+            CHECK_EQ(spoilt_at(sizes[i], sizes[i] / 16u * part), 0);
         }
-        CHECK_EQ(spoilt(sizes[i], 200, 100), 0);
+        CHECK_EQ(spoilt_at(sizes[i], 200), 0);
     }
 }
 
@@ -457,6 +472,7 @@ int main(void) {
         CASE(a_datagram_whose_control_data_nobody_wants),
         CASE(a_send_around_the_rings_end_is_told_at_once),
         CASE(lines_come_together_where_far_follows_closely),
+        CASE(lines_come_together_where_near_has_a_core),
         CASE(what_far_has_not_taken_is_not_touched),
     };
     return RUN_TESTS(cases);

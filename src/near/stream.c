@@ -5,8 +5,8 @@
 // A large write is published in parts, so that far starts on the first while
 // near copies the next.
 #define FARI_PART 16384u
-// What is fetched back from far's processor together.
-#define FARI_AHEAD 2048u
+// Of a ring. One is fetched back from far's processor together.
+#define FARI_BLOCKS 16u
 
 // What a call still has to send.
 struct rest {
@@ -26,6 +26,42 @@ static void mark_more(struct far_link *l, uint32_t slot, uint32_t head,
     s->tx_more = more ? head : head - 1u;
     // Published with the head.
     far_store(&fari_near_line(l, slot)->tx_more, s->tx_more);
+}
+
+// Far runs beside us: near has a core of its own, or far follows closely; and
+// there is room for two blocks.
+static bool is_beside(const struct far_link *l, uint32_t slot) {
+    const struct fari_sock *s = fari_sock(l, slot);
+    uint32_t size = l->lay.tx_ring;
+    uint32_t used = s->tx_head - s->tx_tail;
+    uint32_t block = size / FARI_BLOCKS;
+    return used <= (l->port->busy_poll_us ? size - 2u * block : block);
+}
+
+// Under tx_lock. A line that far has read comes back from its processor when it
+// is written anew; after a small send the lock's release waits for it. Where a
+// send comes to a block's end, the next block's lines come together, by a store
+// to each; that is room, so nobody reads what is there.
+FARI_APART static void fetch_ahead(struct far_link *l, uint32_t slot,
+    uint32_t block) {
+    uint32_t head = fari_sock(l, slot)->tx_head;
+    if (fari_refresh_tx(l, slot) != FAR_OK || !is_beside(l, slot)) {
+        return;
+    }
+    uint32_t next = (head | (block - 1u)) + 1u;
+    uint8_t *lines = fari_tx_ring(l, slot) + (next & (l->lay.tx_ring - 1u));
+    for (uint32_t at = 0; at < block; at += FAR_LINE) {
+        far_store((uint32_t *)(void *)(lines + at), 0);
+    }
+}
+
+// Under tx_lock, after bytes from old on.
+FARI_WITHIN void look_ahead(struct far_link *l, const struct fari_sock *s,
+    uint32_t slot, uint32_t old) {
+    uint32_t block = l->lay.tx_ring / FARI_BLOCKS;
+    if (FAR_COHERENT && !FARI_SMALL && (old ^ s->tx_head) >= block) {
+        fetch_ahead(l, slot, block);
+    }
 }
 
 // Under tx_lock: copies what fits, in parts. Bytes taken, or FAR_EFAULT if
@@ -57,6 +93,7 @@ static int32_t put(struct far_link *l, uint32_t slot, struct rest *r) {
             mark_more(l, slot, s->tx_head, r->more);
         }
         fari_publish_tx(l, slot, old);
+        look_ahead(l, s, slot, old);
         r->done += n;
         put += (int32_t)n;
     }
@@ -194,25 +231,6 @@ FARI_QUICK bool is_plain(const struct far_link *l, const struct fari_sock *s,
            !fari_is_down(l);
 }
 
-// Under tx_lock. A line that far has read comes back from its processor when it
-// is written anew, and the lock's release waits for that: for one line in each
-// small send. Where such come to a block's end while far follows them closely,
-// and so runs beside us, the lines of the next block come together, by a store
-// to each; that is room, so nobody reads what is there.
-FARI_APART static void fetch_ahead(struct far_link *l, uint32_t slot,
-    uint32_t head) {
-    uint32_t size = l->lay.tx_ring;
-    if (size < 4u * FARI_AHEAD || fari_refresh_tx(l, slot) != FAR_OK ||
-        head - fari_sock(l, slot)->tx_tail > size / 16u) {
-        return;
-    }
-    uint32_t next = (head | (FARI_AHEAD - 1u)) + 1u;
-    uint8_t *lines = fari_tx_ring(l, slot) + (next & (size - 1u));
-    for (uint32_t at = 0; at < FARI_AHEAD; at += FAR_LINE) {
-        far_store((uint32_t *)(void *)(lines + at), 0);
-    }
-}
-
 // Under tx_lock: what most calls write, bytes in one piece for which there is
 // room as far as is known. False, and nothing is written: it is not so simple.
 // Of two pieces, around the ring's end, a receiver would see the first alone.
@@ -228,9 +246,7 @@ FARI_QUICK bool put_plain(struct far_link *l, struct fari_sock *s,
     }
     fari_set(&s->tx_head, head + n);
     fari_store_tx(l, slot, head + n);
-    if (FAR_COHERENT && !FARI_SMALL && (head ^ (head + n)) >= FARI_AHEAD) {
-        fetch_ahead(l, slot, head + n);
-    }
+    look_ahead(l, s, slot, head);
     return true;
 }
 
