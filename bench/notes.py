@@ -33,10 +33,11 @@ NOTES = (
         "setjmp() to survive a bad pointer, the short way no calls (a quarter of the "
         "instructions), no barrier but the lock's release, and on two processors lines of the "
         "ring that come back together (64 B: two to three times as fast). Then farsockd's "
-        "sendmsg() and the kernel's TCP with the peer, which the floor has, too. Gained on one core: a stream "
-        "that trickles alone is served without farsockd's long slice, by which farsockd went "
-        "before near at each doorbell (64 B: 30 times native before). Tried instead: doorbells "
-        "for half a ring or all of it, and a look after 20 to 200 us (40 to 45).",
+        "sendmsg() and the kernel's TCP with the peer, which the floor has, too. Gained on "
+        "one core: a stream that trickles alone is served without farsockd's long slice, by "
+        "which farsockd went before near at each doorbell (64 B: 30 times native before). "
+        "Tried instead: doorbells for half a ring or all of it, and a look after 20 to "
+        "200 us (40 to 45).",
     ),
     (
         r": read (64 B|1 KiB)$",
