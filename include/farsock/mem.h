@@ -25,11 +25,10 @@
 // at is the place's line in sites.def, so that a test can leave it out; a port
 // has no use for it.
 //
-// FAR_COHERENT says which it is: whether a line's next writer fetches it from
-// who has it.
-//
-// It may also define how the peer's memory is read: FAR_LOAD(p) for far_load(),
-// and FAR_COPY_IN(to, from, n) in place of memcpy(). Nothing else reads it.
+// It may also define FAR_COHERENT to 1, if it is: a line's next writer fetches
+// it from the cache that has it, and near sends fetch lines ahead. And it may
+// define how the peer's memory is read: FAR_LOAD(p) for far_load(), and
+// FAR_COPY_IN(to, from, n) in place of memcpy(). Nothing else reads it.
 enum far_at {
 #define X(name, primitive, whose, place, shown, text) FAR_AT_##name,
 #include "farsock/sites.def"
@@ -39,7 +38,9 @@ enum far_at {
 
 #ifdef FAR_PORT_MEM_H
     #include FAR_PORT_MEM_H
-    #define FAR_COHERENT 0
+    #ifndef FAR_COHERENT
+        #define FAR_COHERENT 0
+    #endif
 #else
     #define FAR_COHERENT        1
     #define FAR_CLEAN(at, p, n) ((void)(at), (void)(p), (void)(n))

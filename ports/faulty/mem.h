@@ -10,6 +10,8 @@ void faulty_step(const char *what);
 // A copy of two steps, the second in the middle of it.
 void faulty_store_bytes(void *to, const void *src, size_t n);
 
+#define FAR_COHERENT 1
+
 #define FAR_CLEAN(at, p, n)         ((void)(at), (void)(p), (void)(n))
 #define FAR_INV(at, p, n)           ((void)(at), (void)(p), (void)(n))
 #define FAR_SYNC(at)                atomic_thread_fence(memory_order_seq_cst)

@@ -11,7 +11,9 @@ void far_template_clean(const void *p, size_t n);
 void far_template_drop(const void *p, size_t n);
 
 // Where the shared memory is coherent, or is mapped uncached on this core,
-// leave these two empty: ((void)(at), (void)(p), (void)(n)).
+// leave these two empty: ((void)(at), (void)(p), (void)(n)). If it is coherent
+// and cached, also define FAR_COHERENT to 1: then sends fetch lines of a ring
+// ahead.
 #define FAR_CLEAN(at, p, n) ((void)(at), far_template_clean(p, n))
 #define FAR_INV(at, p, n)   ((void)(at), far_template_drop(p, n))
 

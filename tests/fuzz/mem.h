@@ -12,6 +12,8 @@ uint32_t watch_load(const uint32_t *p);
 void watch_copy(void *to, const void *from, size_t n);
 void watch_inv(const void *p, size_t n);
 
+#define FAR_COHERENT 1
+
 #define FAR_CLEAN(at, p, n) ((void)(at), (void)(p), (void)(n))
 #define FAR_INV(at, p, n)   ((void)(at), watch_inv((p), (n)))
 #define FAR_SYNC(at)        ((void)(at), atomic_thread_fence(memory_order_seq_cst))
