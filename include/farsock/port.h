@@ -95,7 +95,9 @@ struct far_port {
     // How long, in microseconds, a call that must wait looks at memory before
     // it sleeps (as net.core.busy_poll): an answer that comes meanwhile costs
     // no doorbell and no wake-up. Where such looks find nothing, they become
-    // rare. 0: never.
+    // rare. 0: never. Not 0 also says that this core is near's alone: sends
+    // then fetch lines of a ring ahead (FAR_COHERENT), which costs a little
+    // where far shares it.
     uint32_t busy_poll_us;
 
     // [T] Copies n bytes to or from memory that the caller of far_send(),
