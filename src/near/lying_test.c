@@ -1,5 +1,6 @@
 // A far side that lies: what it says is bounded, and ends no call late. And
-// what near does with the rings of an honest one. SPDX-License-Identifier: MIT
+// what near does with the rings of an honest one.
+// SPDX-License-Identifier: MIT
 #include <stdlib.h>
 #include <string.h>
 
