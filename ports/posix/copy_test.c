@@ -10,7 +10,7 @@
 #include "unit.h"
 
 #define PAGE 4096u
-#define MOST 700u // more than any short copy
+#define MOST 700u // beyond it all lengths go one way
 #define EDGE 64u
 
 static uint8_t *half; // two pages, of which the second is not there
@@ -42,8 +42,10 @@ static void fill(uint8_t *p, size_t n, uint32_t seed) {
     }
 }
 
+typedef bool copy(void *to, const void *from, size_t n);
+
 // Copies n bytes between odd places, with a look at what lies around them.
-static bool copies(size_t n, size_t to_at, size_t from_at) {
+static bool copies(copy *way, size_t n, size_t to_at, size_t from_at) {
     uint8_t from[MOST + EDGE];
     uint8_t to[MOST + 2 * EDGE];
     uint8_t want[sizeof to];
@@ -51,17 +53,34 @@ static bool copies(size_t n, size_t to_at, size_t from_at) {
     fill(to, sizeof to, 7);
     memcpy(want, to, sizeof to);
     memcpy(want + EDGE + to_at, from + from_at, n);
-    return far_guard_copy(to + EDGE + to_at, from + from_at, n) &&
+    return way(to + EDGE + to_at, from + from_at, n) &&
            memcmp(to, want, sizeof to) == 0;
 }
 
-TEST(every_length_is_copied_and_nothing_else) {
-    for (size_t n = 0; n <= MOST; n++) {
-        bool same = true;
-        for (size_t at = 0; at < 17; at++) {
-            same = same && copies(n, at, 16 - at);
+// From n bytes on: the first length that goes wrong, or none.
+static size_t first_wrong(copy *way, size_t n) {
+    for (; n <= MOST; n++) {
+        for (size_t at = 0; at < 33; at++) {
+            if (!copies(way, n, at, 32 - at)) {
+                return n;
+            }
         }
-        CHECK(same);
+    }
+    return MOST + 1;
+}
+
+TEST(every_length_is_copied_and_nothing_else) {
+    CHECK_EQ(first_wrong(far_guard_copy, 0), MOST + 1);
+}
+
+// Also those that this processor need not take for it.
+TEST(each_way_to_copy_copies_every_length) {
+    if (FAR_COPY_SHORT == 0) {
+        SKIP("memcpy() is all there is");
+    }
+    CHECK_EQ(first_wrong(far_copy_short, 1), MOST + 1);
+    if (far_copy_has_wide()) {
+        CHECK_EQ(first_wrong(far_copy_wide, FAR_COPY_SHORT + 1), MOST + 1);
     }
 }
 
@@ -141,6 +160,7 @@ TEST(other_faults_are_not_taken_for_one) {
 int main(void) {
     static const struct test_case cases[] = {
         CASE(every_length_is_copied_and_nothing_else),
+        CASE(each_way_to_copy_copies_every_length),
         CASE(long_ones_are_copied_whatever_their_places_in_a_page),
         CASE(a_long_copy_ends_where_memory_ends),
         CASE(a_copy_ends_where_memory_ends),

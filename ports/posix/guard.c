@@ -58,6 +58,7 @@ static bool copy_long(void *to, const void *from, size_t n) {
 // (AMD's Zen 3 and 4) go byte by byte, at a twentieth of the speed, if it goes
 // to a place in its page that is just behind where it comes from in its. A ring
 // begins with a page, and what malloc() takes from the kernel 16 bytes later.
+// far_copy_short() and far_copy_wide() have no such places.
 static inline bool is_just_behind(const void *to, const void *from) {
     uintptr_t distance = ((uintptr_t)to - (uintptr_t)from) % PAGE;
     return distance - 1u < LEAST_DISTANCE - 1u;
@@ -67,7 +68,10 @@ static inline bool copy(void *to, const void *from, size_t n) {
     if (n == 0 || !far_guard_range(to, n) || !far_guard_range(from, n)) {
         return n == 0;
     }
-    return n <= FAR_COPY_SHORT || (FAR_COPY_SHORT && is_just_behind(to, from))
+    if (n > FAR_COPY_SHORT && far_copy_has_wide()) {
+        return far_copy_wide(to, from, n);
+    }
+    return n <= FAR_COPY_MEDIUM || (FAR_COPY_SHORT && is_just_behind(to, from))
                ? far_copy_short(to, from, n)
                : copy_long(to, from, n);
 }
