@@ -126,11 +126,6 @@ static void both(void *(*one)(void *), void (*other)(uint64_t),
 
 // --- far ---
 
-static void far_command(char what, uint64_t count) {
-    struct command c = {(uint64_t)what, count};
-    ok("send", send(sock, &c, sizeof c, 0));
-}
-
 static size_t to_peer(uint8_t *piece, size_t n) {
     return (size_t)ok("send", send(sock, piece, n, 0));
 }
@@ -150,7 +145,7 @@ static void *far_writes(void *bytes) {
 
 static void far_stream(char work, uint64_t bytes) {
     uint8_t done = 0;
-    far_command(work, bytes);
+    take(&mem->tx, sizeof(struct command), to_peer);
     if (work == 'r') {
         far_reads(bytes);
         return;
@@ -183,6 +178,23 @@ static void run_far(char work, int cpu) {
 static uint8_t *block;
 static size_t size; // of a call
 
+// What near tells the peer is of the stream, so that its bytes lie where
+// farsock's do: of those that follow it few begin where a line of memory does.
+static struct command command;
+static size_t told; // of it
+
+static size_t from_command(uint8_t *piece, size_t n) {
+    memcpy(piece, (const uint8_t *)&command + told, n);
+    told += n;
+    return n;
+}
+
+static void near_command(char what, uint64_t count) {
+    command = (struct command){(uint64_t)what, count};
+    told = 0;
+    put(&mem->tx, sizeof command, from_command);
+}
+
 static size_t from_block(uint8_t *piece, size_t n) {
     n = n < size ? n : size;
     memcpy(piece, block, n);
@@ -205,6 +217,7 @@ static void *near_writes(void *bytes) {
 }
 
 static void near_stream(char work, uint64_t bytes) {
+    near_command(work, bytes);
     if (work == 'r') {
         near_reads(bytes);
         return;
