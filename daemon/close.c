@@ -23,6 +23,9 @@ static void close_begin(struct sock *s) {
     if (s->type != FAR_SOCK_STREAM) {
         return;
     }
+    if (s->fd >= 0) {
+        bulk_end(s); // the kernel takes what it has room for
+    }
     if ((s->near_flags & FAR_NEAR_RESET) || (s->linger_on && !s->linger_s)) {
         // Natively what was written is on its way before the reset, if there
         // was a way.

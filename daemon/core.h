@@ -22,8 +22,9 @@
 #define TURN_RX_PART  2u
 #define TURN_RX_BYTES (TURN_RX_PART * TURN_BYTES)
 // Of one that has had the loop to itself for so many turns: nobody waits. Of
-// what near writes not all that its ring holds: it goes on meanwhile. And no
-// more than two of loopback's segments: a third is sent by BBR's timer.
+// what near writes not all that its ring holds (but see bulk.c): it goes on
+// meanwhile. And no more than two of loopback's segments: a third is sent by
+// BBR's timer.
 #define TURN_TX_ALONE  (128u * 1024u)
 #define TURN_RX_ALONE  (512u * 1024u)
 #define TURNS_ALONE    32u
@@ -151,6 +152,7 @@ struct engine {
     _Atomic uint32_t violations[VIOLATION_KINDS]; // tests read them meanwhile
     struct told told[VIOLATION_KINDS];
     struct node lingering; // sockets whose close waits for a deadline
+    struct node held;      // sockets that wait for what is held back (bulk.c)
     struct node orphans;
     struct node tokens;
     struct node reusing; // sockets with SO_REUSEPORT
@@ -341,6 +343,7 @@ struct sock {
     struct watch watch;
     struct node run;    // in link->run or link->more
     struct node linger; // in engine->lingering
+    struct node held;   // in engine->held
     struct link *link;
     int fd; // -1: poisoned
     uint32_t slot, gen;
@@ -431,6 +434,11 @@ struct sock {
 
     uint32_t segment;       // the largest of the kernel's, or 1
     uint32_t segment_turns; // until it is asked for again
+    uint8_t bulk_full;      // turns on end that began with a full ring
+    uint8_t bulk_part;      // turns until one may take all of it again
+    bool bulk_low;          // TCP_NOTSENT_LOWAT is ours
+    bool bulk_known;        // it was looked at, or is near's
+    uint64_t held_ns;       // how long the kernel may take no more for that
 
     uint64_t tx_bytes, rx_bytes;
     uint32_t kicks_in, kicks_out;
@@ -556,6 +564,23 @@ void dgram_flush(struct sock *s, uint32_t tag, const struct far_req_flush *req);
 void dgram_cancel(struct sock *s, int32_t result); // a FLUSH that waits
 // True if a record is in the tx ring that could go now.
 bool dgram_has_work(const struct sock *s);
+
+// --- Streams over loopback with much to send (bulk.c) ---
+
+// Its segments are known: the kernel shall have no more than it can send.
+void bulk_begin(struct sock *s);
+// The kernel's socket becomes as near has made it, and stays so.
+void bulk_end(struct sock *s);
+// The kernel takes no more. For so long, at most, if that is our doing:
+// bulk_deadline() says until when, UINT64_MAX if nobody waits.
+void bulk_hold(struct sock *s);
+uint64_t bulk_deadline(struct engine *e);
+void bulk_expire(struct engine *e, uint64_t now);
+// At the beginning of a turn of who is alone: n, or all that is in the ring but
+// for what makes no segment.
+uint32_t bulk_share(struct sock *s, uint32_t n);
+// At its end: so much was to move, and has moved.
+void bulk_note(struct sock *s, uint32_t share, uint32_t moved);
 
 // --- Sockets made ahead (promise.c) ---
 

@@ -122,6 +122,7 @@ struct engine *engine_new(const struct engine_config *config) {
     node_init(&e->ticking);
     node_init(&e->muted);
     node_init(&e->lingering);
+    node_init(&e->held);
     node_init(&e->orphans);
     node_init(&e->tokens);
     node_init(&e->reusing);
@@ -171,10 +172,13 @@ void engine_free(struct engine *e) {
     free(e);
 }
 
-// Milliseconds until the first lingering close gives up, or a link is to be
-// looked at; -1: never. They are few and rare, so there is no order to keep.
+// Milliseconds until the first lingering close gives up, a link is to be looked
+// at, or a stream has been held for long; -1: never. They are few and rare, so
+// there is no order to keep.
 static int next_deadline(struct engine *e) {
     uint64_t first = orphans_deadline(e);
+    uint64_t held = bulk_deadline(e);
+    first = held < first ? held : first;
     for (struct node *n = e->lingering.next; n != &e->lingering; n = n->next) {
         struct sock *s = OF(n, struct sock, linger);
         first = s->linger_until_ns < first ? s->linger_until_ns : first;
@@ -208,11 +212,12 @@ static void hear_again(struct engine *e, uint64_t now) {
 
 static void serve_deadlines(struct engine *e) {
     if (node_is_alone(&e->lingering) && node_is_alone(&e->orphans) &&
-        node_is_alone(&e->muted)) {
+        node_is_alone(&e->muted) && node_is_alone(&e->held)) {
         return;
     }
     uint64_t now = now_ns();
     hear_again(e, now);
+    bulk_expire(e, now);
     orphans_expire(e, now);
     struct node *next;
     for (struct node *n = e->lingering.next; n != &e->lingering; n = next) {

@@ -487,7 +487,9 @@ uint32_t sock_turn(struct sock *s) {
     take_events(s);
     struct share n = share_of(s, alone);
     n.tx = is_stream(s) ? stream_share(s, n.tx) : n.tx;
+    n.tx = n.tx > TURN_BYTES && is_stream(s) ? bulk_share(s, n.tx) : n.tx;
     uint32_t moved = is_stream(s) ? stream_tx(s, n.tx) : dgram_tx(s, n.tx);
+    bulk_note(s, n.tx, moved);
     if (moved && s->fd >= 0 && s->rx_ready) {
         sock_publish(s); // near need not wait for what is received
     }
@@ -558,6 +560,7 @@ struct sock *sock_make(struct link *l, int fd, const struct kind *kind,
     s->policy_seen = l->policy_epoch;
     node_init(&s->run);
     node_init(&s->linger);
+    node_init(&s->held);
     node_init(&s->share);
     node_init(&s->reuse);
     // A datagram sent gives room, and so an event: only when it is wanted.
@@ -624,6 +627,7 @@ void sock_finish(struct sock *s) {
     }
     node_remove(&s->run);
     node_remove(&s->linger);
+    node_remove(&s->held);
     node_remove(&s->reuse);
     s->dirty = false;
     // A link that we end has a near that lives: it shall see the link's death,

@@ -22,6 +22,10 @@ static bool is_sol(int32_t level, int32_t opt, int32_t which) {
     return level == FAR_SOL_SOCKET && opt == which;
 }
 
+static bool is_lowat(int host_level, int host_name) {
+    return host_level == IPPROTO_TCP && host_name == TCP_NOTSENT_LOWAT;
+}
+
 // The kernel never sees SO_LINGER before the close: its close() would make the
 // loop wait. Lengths are judged as it does.
 static int32_t set_linger(struct sock *s, const void *val, uint32_t len) {
@@ -159,6 +163,9 @@ int32_t opt_set(struct sock *s, int32_t level, int32_t opt, const void *val,
     if (kind == FAR_OPT_LINGER) {
         return set_linger(s, val, len);
     }
+    if (is_lowat(host_level, host_name)) {
+        bulk_end(s);
+    }
     if (kind == FAR_OPT_TIMEVAL) {
         return FAR_OK; // near's affair
     }
@@ -238,6 +245,9 @@ int32_t opt_get(struct sock *s, int32_t level, int32_t opt, void *val,
     }
     if (is_sol(level, opt, FAR_SO_OOBINLINE)) {
         return give_int(s->oob_inline, val, size);
+    }
+    if (is_lowat(host_level, host_name)) {
+        bulk_end(s);
     }
     int32_t n = get_from_kernel(s, host_level, host_name, val, size);
     if (level == FAR_SOL_SOCKET && n == (int32_t)sizeof(int)) {

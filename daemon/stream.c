@@ -68,6 +68,7 @@ static uint32_t segment_of(struct sock *s) {
         s->segment_turns = SEGMENT_TURNS;
         getsockopt(s->fd, IPPROTO_TCP, TCP_MAXSEG, &bytes, &len);
         s->segment = bytes > 0 ? (uint32_t)bytes : 1u;
+        bulk_begin(s);
     }
     s->segment_turns--;
     return s->segment;
@@ -102,6 +103,7 @@ uint32_t stream_tx(struct sock *s, uint32_t budget) {
             moved += (uint32_t)sent;
         } else if (errno == EAGAIN) {
             s->tx_blocked = true;
+            bulk_hold(s);
         } else {
             s->tx_dead = !send_failed(s, errno) || !again;
             again = false;

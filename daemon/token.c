@@ -247,6 +247,7 @@ static int32_t carry_stream(struct token *t, struct sock *s) {
         !carry_from(&t->out, s->tx, s->tx_size, s->tx_tail, tx_used(s))) {
         return FAR_ENOMEM;
     }
+    bulk_end(s);
     t->out.told = s->tx_dead;
     t->out.ended = s->tx_dead || s->shut_waits;
     engine_rewatch(t->engine, &s->watch, &t->sock_watch, s->fd,
