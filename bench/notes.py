@@ -14,13 +14,11 @@ NOTES = (
     (
         r"doorbells per MiB$",
         "A side that has nothing to do sleeps, and is rung for each piece that it waits "
-        "for: the faster one waits for the slower. On one core that is twice for a ring, "
-        "by the floor, too (its own doorbells are in its column): near sleeps when the ring "
-        "is full, farsockd when it is empty. Who sleeps for room is rung when a third is "
-        "free, not at the first byte; the rest is the ring's size, which is memory of every "
-        "socket. Whom farsockd wakes goes before it, so on one core near sleeps again sooner; "
-        "tried: turns of 192 KiB to the peer make a quarter less of that, and are slower with "
-        "BBR; to wake near only when its ring is empty, too. Tried: to "
+        "for: the faster one waits for the slower (the floor's own doorbells are in its "
+        "column). Who sleeps for room is rung when a third is free, not at the first byte; the "
+        "rest is the ring's size, which is memory of every socket. Gained: whom farsockd wakes "
+        "goes before it, and on one core a turn takes all of the ring, so that near's doorbell "
+        "is all there is: one for a ring, four in a MiB. Tried: to "
         "publish what is written every 64 KiB, not 16: a seventh fewer on one core, but in AMP "
         "more, and slower, since farsockd starts later.",
     ),
@@ -29,7 +27,7 @@ NOTES = (
         "Of a call: the lock and its release, two locked instructions, of which the second "
         "is the barrier before the look whether farsockd sleeps; the look whether the socket "
         "is open, connected and without an error; in all what counted.txt says. The floor has "
-        "one thread and one socket, and does none of that. Gained: a short copy needs no "
+        "one thread and one socket, and does none of that. Gained: copies need no "
         "setjmp() to survive a bad pointer, the short way no calls (a quarter of the "
         "instructions), no barrier but the lock's release, and on two processors lines of the "
         "ring that come back together (64 B: two to three times as fast). Then farsockd's "
@@ -37,7 +35,8 @@ NOTES = (
         "one core: a stream that trickles alone is served without farsockd's long slice, by "
         "which farsockd went before near at each doorbell (64 B: 30 times native before). "
         "Tried instead: doorbells for half a ring or all of it, and a look after 20 to "
-        "200 us (40 to 45).",
+        "200 us (40 to 45). Tried without gain: to take the lock without a locked "
+        "instruction where the program has one thread.",
     ),
     (
         r": read (64 B|1 KiB)$",
@@ -49,15 +48,12 @@ NOTES = (
         r": (MicroPython )?write ",
         COPY.format(near="into the ring", far="out of it")
         + TURNS
-        + " With BBR a fifth of farsockd's time was the kernel's timer for the next packet "
-        "(perf). Gained: a turn ends with a whole segment, and is of two segments when the "
-        "stream is alone: what is sent is then away before more comes, and BBR knows that it "
-        "is not the network that limits (writes of 16 KiB a quarter faster, and all sizes "
-        "steadier). Tried "
-        "without gain: turns of one and of three segments; of four where near fills the ring "
-        "before farsockd looks; to wake near every second turn; huge pages for the rings. The "
-        "floor takes all of a ring at once, so a block of 16 KiB or less stays in the first cache "
-        "for longer.",
+        + " Gained: over loopback the kernel takes more only once it has sent what it has; else "
+        "megabytes waited there, had left the cache when they were read, and had BBR pace by "
+        "the program's speed, with a timer of the kernel for each second packet. Turns end with "
+        "a whole segment, and take all of the ring where near waits meanwhile: half the "
+        "switches. Tried without gain: turns of one and of three segments; pieces of one or two "
+        "segments for the kernel; to wake near every second turn; huge pages for the rings.",
     ),
     (
         r": (MicroPython )?read ",
