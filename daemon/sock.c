@@ -487,7 +487,7 @@ uint32_t sock_turn(struct sock *s) {
     take_events(s);
     struct share n = share_of(s, alone);
     n.tx = is_stream(s) ? stream_share(s, n.tx) : n.tx;
-    n.tx = n.tx > TURN_BYTES && is_stream(s) ? bulk_share(s, n.tx) : n.tx;
+    n.tx = n.tx > TURN_BYTES ? bulk_share(s, n.tx) : n.tx; // of a stream
     uint32_t moved = is_stream(s) ? stream_tx(s, n.tx) : dgram_tx(s, n.tx);
     bulk_note(s, n.tx, moved);
     if (moved && s->fd >= 0 && s->rx_ready) {
