@@ -20,9 +20,11 @@
 #if defined(__x86_64__) && defined(__LP64__) && !defined(FAR_COPY_SANITIZED)
     #define FAR_COPY_SHORT  256u
     #define FAR_COPY_MEDIUM 512u
+    #define FAR_COPY_WIDE   2048u
 #else
     #define FAR_COPY_SHORT  0u
     #define FAR_COPY_MEDIUM 0u
+    #define FAR_COPY_WIDE   0u
 #endif
 
 // memcpy() of n bytes, at least 1; false if part of either is not there. Beyond
@@ -31,8 +33,9 @@
 __attribute__((visibility("hidden"))) bool far_copy_short(void *to,
     const void *from, size_t n);
 
-// The same, with 32 bytes at a time, for n > FAR_COPY_SHORT. As fast as
-// memcpy() or faster, whatever n. Only if far_copy_has_wide().
+// The same, with 32 bytes at a time, for n > FAR_COPY_SHORT, if
+// far_copy_has_wide(). Beyond FAR_COPY_WIDE memcpy() fetches what another
+// processor wrote sooner.
 __attribute__((visibility("hidden"))) bool far_copy_wide(void *to,
     const void *from, size_t n);
 

@@ -10,7 +10,7 @@
 #include "unit.h"
 
 #define PAGE 4096u
-#define MOST 700u // beyond it all lengths go one way
+#define MOST 2100u // beyond it all lengths go one way
 #define EDGE 64u
 
 static uint8_t *half; // two pages, of which the second is not there

@@ -68,12 +68,13 @@ static inline bool copy(void *to, const void *from, size_t n) {
     if (n == 0 || !far_guard_range(to, n) || !far_guard_range(from, n)) {
         return n == 0;
     }
-    if (n > FAR_COPY_SHORT && far_copy_has_wide()) {
-        return far_copy_wide(to, from, n);
+    size_t most = far_copy_has_wide() ? FAR_COPY_WIDE : FAR_COPY_MEDIUM;
+    if (n > most && !(FAR_COPY_SHORT && is_just_behind(to, from))) {
+        return copy_long(to, from, n);
     }
-    return n <= FAR_COPY_MEDIUM || (FAR_COPY_SHORT && is_just_behind(to, from))
-               ? far_copy_short(to, from, n)
-               : copy_long(to, from, n);
+    return n > FAR_COPY_SHORT && far_copy_has_wide()
+               ? far_copy_wide(to, from, n)
+               : far_copy_short(to, from, n);
 }
 
 bool far_guard_copy(void *to, const void *from, size_t n) {
