@@ -20,6 +20,7 @@ from sides import (
 )
 from works import AMP, FEW, KIB, MANY, MIB, RISCV, TRIP
 
+MODES = {"native", "farsock", "floor"}
 QUIET_S = 2
 CPU_GOAL = 1.6  # of a round trip
 P99_GOAL = {AMP: 1.5}
@@ -42,7 +43,7 @@ class Measurement:
 
     def __init__(self, work, placement, congestion=None):
         self.work, self.placement, self.congestion = work, placement, congestion
-        self.rounds = collections.defaultdict(list)  # of each mode
+        self.rounds = collections.defaultdict(list)  # of each side, by its name
         self.counts = {}  # operations of a round
         self.counted = collections.Counter()
         self.slept = collections.Counter()
@@ -59,25 +60,38 @@ class Measurement:
     def _run_instance(self, rounds, round_ns, trace):
         modes = ["native", "farsock", *(["floor"] if self.work.floor else [])]
         with contextlib.ExitStack() as stack:
-            with on_cpus(cpus_of(self.placement)[1]):
-                far = stack.enter_context(harness.Far())
-            if self.congestion:
-                use_congestion_control(far, self.congestion)
+            far = self._start_far(stack)
             sides = [Side(far, m, self.work, self.placement) for m in modes]
+            if self.work.beside:
+                sides += self._sides_beside(self._start_far(stack))
             if self.work.idle:
                 self._watch(sides)
             else:
                 self._measure(far, sides, rounds, round_ns)
             for side in sides:
-                self.memory[side.mode].append(memory(side.near_pids + side.helpers))
+                self.memory[side.name].append(memory(side.near_pids + side.helpers))
                 if trace:
-                    self.syscalls[side.mode] = side.syscalls()
+                    self.syscalls[side.name] = side.syscalls()
             for side in sides:
                 side.end()
 
+    def _start_far(self, stack):
+        with on_cpus(cpus_of(self.placement)[1]):
+            far = stack.enter_context(harness.Far())
+        if self.congestion:
+            use_congestion_control(far, self.congestion)
+        return far
+
+    def _sides_beside(self, far):
+        """Of the work beside this one, whose farsockd has none of our sockets."""
+        return [
+            Side(far, mode, self.work.beside, self.placement, beside(mode))
+            for mode in ("native", "farsock")
+        ]
+
     def _measure(self, far, sides, rounds, round_ns):
         for side in sides:
-            self.counts[side.mode] = side.calibrate(round_ns, self.counts.get(side.mode))
+            self.counts[side.name] = side.calibrate(round_ns, self.counts.get(side.name))
         before = counters(far)
         with self._sleeps_of(sides):
             for _ in range(rounds):
@@ -88,7 +102,7 @@ class Measurement:
         # Whoever comes first has no advantage of it.
         turn = len(self.rounds["native"]) % 2
         for side in sides if turn else sides[::-1]:
-            self.rounds[side.mode].append(side.round())
+            self.rounds[side.name].append(side.round())
 
     def _watch(self, sides):
         """How often anybody wakes while nothing happens."""
@@ -99,10 +113,10 @@ class Measurement:
 
     @contextlib.contextmanager
     def _sleeps_of(self, sides):
-        before = {s.mode: switches(s.pids) for s in sides}
+        before = {s.name: switches(s.pids) for s in sides}
         yield
         for side in sides:
-            self.slept[side.mode] += switches(side.pids) - before[side.mode]
+            self.slept[side.name] += switches(side.pids) - before[side.name]
 
     # --- figures ---
 
@@ -127,7 +141,8 @@ class Measurement:
     def cost(self):
         """What an operation costs beside time, for each mode."""
         found = {}
-        for mode, rounds in self.rounds.items():
+        for mode in MODES & self.rounds.keys():
+            rounds = self.rounds[mode]
             ops = self.ops(mode)
             found[mode] = {
                 "cpu_ns": statistics.median(r.cpu_ns / r.ops for r in rounds),
@@ -140,6 +155,11 @@ class Measurement:
             key = name.replace(" ", "_")
             found["farsock"][key] = self.counted[name] / self.ops("farsock")
         return found
+
+
+def beside(mode):
+    """The name of a side of a work beside another one."""
+    return f"{mode} beside"
 
 
 def shares_of(rounds):
@@ -225,6 +245,8 @@ def rows_of(m):
         ]  # fmt: skip
     goal = work.goal_in(m.placement)
     rows = [paired_row(m, name, work.unit, work.better, goal, cost=m.cost())]
+    if work.beside:
+        rows.append(share_row(m))
     if work.kind == "p50":
         rows[0]["latency_us"] = {mode: latencies(m.times(mode)) for mode in m.rounds}
         rows += trip_rows(m)
@@ -245,6 +267,20 @@ def rows_of(m):
                      floor=floor, of_floor=ours / floor if floor else None)
         )  # fmt: skip
     return rows
+
+
+def share_row(m):
+    """Native sockets are the measure: their network, too, has more to look at."""
+    shares = [
+        [many / few for many, few in zip(m.values(mode), m.values(beside(mode)))]
+        for mode in ("native", "farsock")
+    ]
+    q1, middle, q3 = paired(*shares[::-1])
+    return make_row(
+        f"speed with {m.work.sockets} open, beside {m.work.beside.sockets} open",
+        m.placement, "share", "higher", *map(statistics.median, shares), SHARE_GOAL,
+        ratio=middle, quartiles=[q1, q3],
+    )  # fmt: skip
 
 
 def trip_rows(m):
@@ -286,22 +322,11 @@ def rows_across(measurements):
     for placement in dict.fromkeys(m.placement for m in measurements):
         few, many = found.get((placement, FEW)), found.get((placement, MANY))
         if few and many:
-            rows.append(share_row(few, many))
             rows.append(memory_row("an idle socket", few, many))
         crowds = [m for m in measurements if m.placement == placement and m.work.crowd]
         if len(crowds) > 1:
             rows.append(memory_row("a socket that was used", crowds[0], crowds[-1]))
     return rows
-
-
-def share_row(few, many):
-    """Native sockets are the measure: their network, too, has more to look at."""
-    shares = [
-        statistics.median(many.values(mode)) / statistics.median(few.values(mode))
-        for mode in ("native", "farsock")
-    ]
-    name = "speed with 5000 open, beside 50 open"
-    return make_row(name, few.placement, "share", "higher", *shares, SHARE_GOAL)
 
 
 def memory_row(what, few, many):

@@ -169,7 +169,8 @@ def counters(far):
 class Side:
     """mode: native, farsock or floor. The ports of two are not the same."""
 
-    def __init__(self, far, mode, work, placement):
+    def __init__(self, far, mode, work, placement, name=None):
+        self.name = name or mode
         near_cpus, far_cpus = cpus_of(placement)
         self.far, self.mode, self.work = far, mode, work
         port = PORT + ["native", "farsock", "floor"].index(mode)

@@ -41,6 +41,7 @@ class Work:
     idle: bool = False  # no rounds: nothing happens
     python: bool = False  # on MicroPython
     via: str = ""  # another way than the C interface: BSD or RUN
+    beside: object = None  # a work whose rounds take turns with those of this one
 
     @property
     def better(self):
@@ -133,6 +134,8 @@ TRIP = "round trip"
 POLL = "poll 1000, 1 ready"
 IDLE = "1000 idle sockets"
 
+HAS_FEW = crowd(50, 50, FEW)
+
 WORKS = [
     *streams("write", WRITE_GOALS),
     *streams("read", READ_GOALS),
@@ -148,8 +151,8 @@ WORKS = [
         floor=("floor_call", "connect"), trace=True,
     ),
     Work(POLL, "poll", args=(1000,), kind="time", goal=0.2, sockets=1000),
-    crowd(50, 50, FEW),
-    crowd(5000, 50, MANY),
+    HAS_FEW,
+    crowd(5000, 50, MANY, beside=HAS_FEW),
     crowd(1000, 1000, IDLE, idle=True),
     micropython("write", "write 64 KiB", kind="bytes", size=64 * KIB, goal=1.0),
     micropython("read", "read 64 KiB", kind="bytes", size=64 * KIB, goal=1.0),

@@ -5,6 +5,7 @@
 
 import collections
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -120,8 +121,9 @@ class FakeSide:
     started = []
     ns = collections.Counter()  # of the next round, by mode
 
-    def __init__(self, far, mode, work, placement):
+    def __init__(self, far, mode, work, placement, name=None):
         self.far, self.mode, self.slept, self.rounds = far, mode, 0, 0
+        self.name = name or mode
         self.near_pids, self.helpers, self.pids = [], [], [self]
         self.known = None
         FakeSide.started.append(self)
@@ -210,6 +212,31 @@ def pairs():
     check_equal(row["floor"], 5.0, "of 2, 10 and 5")
     check_equal(row["of_floor"], 0.5, "of 0.5, 0.2 and 0.8, not 2 / 5")
     check_equal(row["of_floor_quartiles"], [0.2, 0.8], "quartiles")
+
+
+@test
+def beside_another():
+    """A work's rounds take turns with those of the one beside it, which has another
+    farsockd; what they cost is not counted, and its speed is that of paired rounds."""
+    work = dataclasses.replace(WORK, floor=(), beside=WORK)
+    with fakes():
+        m = rows.Measurement(work, ONE).run(4, 1e6, trace=False)
+    fars = {side.name: side.far for side in FakeSide.started[-4:]}
+    check(fars["farsock"] is fars["native"] is not fars["farsock beside"], fars)
+    check_equal({name: len(found) for name, found in m.rounds.items()},
+                dict.fromkeys(fars, 4), "rounds")  # fmt: skip
+    check_equal(m.counted["near doorbells"], 4, "doorbells")
+    for name, times in {
+        "native": (100, 100, 400),
+        "native beside": (50, 100, 200),
+        "farsock": (400, 200, 100),
+        "farsock beside": (100, 100, 100),
+    }.items():
+        m.rounds[name] = [sides.Round(ns, 1, 0, 1, {}) for ns in times]
+    row = rows.share_row(m)
+    check_equal((row["native"], row["farsock"]), (0.5, 0.5), "of 2, 1, 2; of 4, 2, 1")
+    check_equal(row["ratio"], 0.5, "of 2/4, 1/2 and 2/1")
+    check_equal(row["met"], False, "goal")
 
 
 @test
