@@ -50,7 +50,7 @@ void bulk_begin(struct sock *s) {
         bytes == 0 && set_low(s, LOW) == 0;
 }
 
-static void take_back(struct sock *s) {
+void bulk_end(struct sock *s) {
     if (!s->bulk_low) {
         return;
     }
@@ -61,11 +61,6 @@ static void take_back(struct sock *s) {
         s->tx_blocked = false;
         sock_wake(s);
     }
-}
-
-void bulk_end(struct sock *s) {
-    take_back(s);
-    s->bulk_known = true;
 }
 
 void bulk_hold(struct sock *s) {
@@ -99,7 +94,7 @@ void bulk_expire(struct engine *e, uint64_t now) {
         struct sock *s = OF(n, struct sock, held);
         next = n->next;
         if (s->tx_blocked && s->fd >= 0 && s->held_ns <= now) {
-            take_back(s);
+            bulk_end(s);
             s->bulk_known = false;
             s->segment_turns = FREE_TURNS;
         }

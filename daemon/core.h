@@ -437,7 +437,7 @@ struct sock {
     uint8_t bulk_full;      // turns on end that began with a full ring
     uint8_t bulk_part;      // turns until one may take all of it again
     bool bulk_low;          // TCP_NOTSENT_LOWAT is ours
-    bool bulk_known;        // it was looked at, or is near's
+    bool bulk_known;        // it was looked at
     uint64_t held_ns;       // how long the kernel may take no more for that
 
     uint64_t tx_bytes, rx_bytes;
@@ -567,9 +567,11 @@ bool dgram_has_work(const struct sock *s);
 
 // --- Streams over loopback with much to send (bulk.c) ---
 
-// Its segments are known: the kernel shall have no more than it can send.
+// Its segments are known: the kernel shall have no more than it can send, if
+// near has no say in that.
 void bulk_begin(struct sock *s);
-// The kernel's socket becomes as near has made it, and stays so.
+// The kernel's socket becomes as near has made it; if bulk_begin() had changed
+// it, for good.
 void bulk_end(struct sock *s);
 // The kernel takes no more. For so long, at most, if that is our doing:
 // bulk_deadline() says until when, UINT64_MAX if nobody waits.
