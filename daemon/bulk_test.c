@@ -15,20 +15,6 @@
 static struct rig rig;
 static uint8_t block[RING], got[RING];
 
-static int32_t ask(uint8_t op, const void *req, size_t len) {
-    struct far_msg m;
-    rig_put(&rig, op, 1, 0, req, len);
-    for (int i = 0; i < TURNS; i++) {
-        engine_turn(rig.engine, false);
-        while (rig_get(&rig, &m, 0)) {
-            if (m.op == FAR_OP_REPLY && m.tag == 1) {
-                return rig.result;
-            }
-        }
-    }
-    return NO_REPLY;
-}
-
 struct stream {
     struct sock *s; // far's
     int peer;       // -1: there is none
@@ -47,11 +33,11 @@ static struct stream connected(int mss) {
         .family = FAR_AF_INET,
         .type = FAR_SOCK_STREAM,
     };
-    if (ask(FAR_OP_SOCKET, &req, sizeof req) == FAR_OK) {
+    if (rig_ask_by_hand(&rig, FAR_OP_SOCKET, 0, &req, sizeof req) == FAR_OK) {
         st.s = rig.link->slots[0].sock;
         if (mss == 0 || setsockopt(st.s->fd, IPPROTO_TCP, TCP_MAXSEG, &mss,
                             sizeof mss) == 0) {
-            ask(FAR_OP_CONNECT, &to, sizeof to);
+            rig_ask_by_hand(&rig, FAR_OP_CONNECT, 0, &to, sizeof to);
             st.peer = accept(listener, NULL, NULL);
         }
     }
@@ -161,6 +147,17 @@ TEST(what_near_has_set_stays) {
         CHECK_EQ(nears_low(st.s), NEARS);
         disconnect(st);
     }
+}
+
+// As of a listener that near has set it of.
+TEST(what_a_socket_has_inherited_stays) {
+    struct stream st = connected(0);
+    int bytes = NEARS;
+    CHECK(st.peer >= 0);
+    setsockopt(st.s->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
+    turn(&st, 0);
+    CHECK_EQ(low_of(st.s), NEARS);
+    disconnect(st);
 }
 
 TEST(other_paths_are_left_alone) {
@@ -300,6 +297,7 @@ int main(void) {
         CASE(the_kernel_is_to_hold_no_more_than_it_sends),
         CASE(near_finds_the_option_as_it_was),
         CASE(what_near_has_set_stays),
+        CASE(what_a_socket_has_inherited_stays),
         CASE(other_paths_are_left_alone),
         CASE(a_turn_takes_all_where_near_waits_meanwhile),
         CASE(what_the_kernel_leaves_makes_the_next_turns_parts),

@@ -4,7 +4,6 @@
 #include "daemon/rig_test.h"
 
 #define RING   (1u << 20)
-#define TURNS  1000
 #define FLOODS 8u
 
 static struct rig floods[FLOODS], other;
@@ -12,21 +11,6 @@ static int peers[FLOODS + 1u];
 
 static void turn(void) {
     engine_turn(floods[0].engine, false);
-}
-
-static int32_t ask(struct rig *r, uint8_t op, uint32_t slot, const void *req,
-    size_t len) {
-    struct far_msg m;
-    rig_put(r, op, 1, slot, req, len);
-    for (int i = 0; i < TURNS; i++) {
-        turn();
-        while (rig_get(r, &m, 0)) {
-            if (m.op == FAR_OP_REPLY && m.tag == 1) {
-                return r->result;
-            }
-        }
-    }
-    return NO_REPLY;
 }
 
 // The peer of a stream in that slot.
@@ -40,8 +24,8 @@ static int stream(struct rig *r, uint32_t slot) {
         .family = FAR_AF_INET,
         .type = FAR_SOCK_STREAM,
     };
-    ask(r, FAR_OP_SOCKET, slot, &req, sizeof req);
-    ask(r, FAR_OP_CONNECT, slot, &to, sizeof to);
+    rig_ask_by_hand(r, FAR_OP_SOCKET, slot, &req, sizeof req);
+    rig_ask_by_hand(r, FAR_OP_CONNECT, slot, &to, sizeof to);
     int fd = accept(listener, NULL, NULL);
     close(listener);
     return fd;
@@ -178,7 +162,7 @@ static struct heard hear(uint32_t len, bool waits, uint32_t room) {
         .family = FAR_AF_INET,
         .type = FAR_SOCK_DGRAM,
     };
-    ask(flood, FAR_OP_SOCKET, 0, &req, sizeof req);
+    rig_ask_by_hand(flood, FAR_OP_SOCKET, 0, &req, sizeof req);
     fill(flood, port, len);
     if (!waits) {
         far_store(&flood->socks[0].line->tx_wake, flood->layout.index_base);

@@ -227,6 +227,22 @@ static inline int32_t rig_ask(struct rig *r, uint8_t op, uint32_t sock,
     return rig_wait(r, 1);
 }
 
+// The same where no thread runs the engine.
+static inline int32_t rig_ask_by_hand(struct rig *r, uint8_t op, uint32_t sock,
+    const void *payload, size_t len) {
+    struct far_msg m;
+    rig_put(r, op, 1, sock, payload, len);
+    for (int i = 0; i < PATIENCE_MS; i++) {
+        engine_turn(r->engine, false);
+        while (rig_get(r, &m, 0)) {
+            if (m.op == FAR_OP_REPLY && m.tag == 1) {
+                return r->result;
+            }
+        }
+    }
+    return NO_REPLY;
+}
+
 static inline void rig_pause(void) {
     struct timespec ms = {.tv_nsec = 1000000};
     nanosleep(&ms, NULL);

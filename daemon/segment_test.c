@@ -7,27 +7,12 @@
 #include "daemon/rig_test.h"
 
 #define RING   (1u << 20)
-#define TURNS  1000
 #define MSS    8000 // of which a share is no multiple
 #define RUNT   100u // bytes behind whole segments
 #define SHARES 3u
 
 static struct rig rig;
 static uint8_t sent[RING], got[RING];
-
-static int32_t ask(uint8_t op, const void *req, size_t len) {
-    struct far_msg m;
-    rig_put(&rig, op, 1, 0, req, len);
-    for (int i = 0; i < TURNS; i++) {
-        engine_turn(rig.engine, false);
-        while (rig_get(&rig, &m, 0)) {
-            if (m.op == FAR_OP_REPLY && m.tag == 1) {
-                return rig.result;
-            }
-        }
-    }
-    return NO_REPLY;
-}
 
 // A stream with small segments. -1: there is none; else the peer.
 static int stream(void) {
@@ -43,10 +28,10 @@ static int stream(void) {
         .type = FAR_SOCK_STREAM,
     };
     int fd = -1;
-    if (ask(FAR_OP_SOCKET, &req, sizeof req) == FAR_OK &&
+    if (rig_ask_by_hand(&rig, FAR_OP_SOCKET, 0, &req, sizeof req) == FAR_OK &&
         setsockopt(rig.link->slots[0].sock->fd, IPPROTO_TCP, TCP_MAXSEG, &mss,
             sizeof mss) == 0) {
-        ask(FAR_OP_CONNECT, &to, sizeof to);
+        rig_ask_by_hand(&rig, FAR_OP_CONNECT, 0, &to, sizeof to);
         fd = accept(listener, NULL, NULL);
     }
     close(listener);
