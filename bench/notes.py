@@ -17,7 +17,7 @@ NOTES = (
         "for: the faster one waits for the slower (the floor's own doorbells are in its "
         "column). Who sleeps for room is rung when a third is free, not at the first byte; the "
         "rest is the ring's size, which is memory of every socket. Gained: whom farsockd wakes "
-        "goes before it, and on one core a turn takes all of the ring, so that near's doorbell "
+        "goes before it, and where on one core a turn takes all of the ring farsockd's doorbell "
         "is all there is: one for a ring, four in a MiB. Tried: to "
         "publish what is written every 64 KiB, not 16: a seventh fewer on one core, but in AMP "
         "more, and slower, since farsockd starts later.",
