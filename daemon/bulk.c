@@ -9,8 +9,8 @@
 // not where the peer has not read for a while: a program may count on what the
 // kernel takes until it reads itself.
 //
-// Where such a stream is alone and its ring is full at each turn near writes
-// whenever there is room, and never while farsockd sends: they share a
+// Where such a stream is alone and nearly each turn finds its ring full near
+// writes whenever there is room, and never while farsockd sends: they share a
 // processor, and a turn ends with switches to the peer, to near and back. Then
 // a turn takes all of the ring, near fills it anew before farsockd goes on, and
 // nobody has to wake that. Where near has a processor of its own it goes on
@@ -24,8 +24,9 @@
 
 #define LOOPBACK_SEGMENT 16384u // at least: half of a window, or 64 KiB
 #define LOW              16384  // less than a segment: all others were sent
-#define FULL_TURNS       8u     // one after the other, before one takes all
-#define PART_TURNS       8u     // after one of which the kernel left something
+#define FULL_TURNS       8u     // before one takes all
+#define MISS_TURNS       2u     // of those, each that finds less takes back
+#define PART_TURNS       2u     // after one of which the kernel left something
 #define HELD_NS          UINT64_C(20000000) // at most; no peer reads meanwhile
 #define FREE_TURNS       1024u              // after that
 
@@ -111,7 +112,7 @@ uint32_t bulk_share(struct sock *s, uint32_t n) {
         return n;
     }
     if (!is_full(s)) {
-        s->bulk_full = 0;
+        s->bulk_full -= s->bulk_full < MISS_TURNS ? s->bulk_full : MISS_TURNS;
     } else if (s->bulk_full < FULL_TURNS) {
         s->bulk_full++;
     } else if (s->bulk_part > 0) {

@@ -189,6 +189,52 @@ TEST(a_turn_takes_all_where_near_waits_meanwhile) {
     disconnect(st);
 }
 
+// What the next turn would take; then all is taken. 0: there was a mistake.
+static uint32_t share_of_ring(const struct stream *st, uint32_t but) {
+    fill(st, but);
+    uint32_t n = sock_look(st->s) ? bulk_share(st->s, TURN_TX_ALONE) : 0;
+    st->s->tx_tail = st->s->tx_head;
+    return n;
+}
+
+static bool comes_to_all(const struct stream *st) {
+    uint32_t turns = 0;
+    while (turns < MANY && share_of_ring(st, 0) == TURN_TX_ALONE) {
+        turns++;
+    }
+    return turns < MANY;
+}
+
+TEST(one_turn_that_finds_less_does_not_count_for_all) {
+    struct stream st = connected(0);
+    CHECK(st.peer >= 0);
+    turn(&st, 0);
+    CHECK(comes_to_all(&st));
+    for (uint32_t i = 0; i < MANY; i++) {
+        CHECK_EQ(share_of_ring(&st, RING / 4u), TURN_TX_ALONE);
+        for (uint32_t parts = 0; parts < 2; parts++) {
+            CHECK_EQ(share_of_ring(&st, 0), TURN_TX_ALONE);
+        }
+        CHECK(share_of_ring(&st, 0) > TURN_TX_ALONE);
+    }
+    disconnect(st);
+}
+
+TEST(near_beside_it_in_half_of_the_turns_keeps_them_parts) {
+    struct stream st = connected(0);
+    CHECK(st.peer >= 0);
+    turn(&st, 0);
+    CHECK(comes_to_all(&st));
+    uint32_t all = 0;
+    for (uint32_t i = 0; i < MANY; i++) {
+        all += share_of_ring(&st, RING / 4u) > TURN_TX_ALONE;
+        all += share_of_ring(&st, 0) > TURN_TX_ALONE;
+    }
+    CHECK_EQ(all, 0);
+    CHECK(comes_to_all(&st));
+    disconnect(st);
+}
+
 TEST(what_the_kernel_leaves_makes_the_next_turns_parts) {
     struct stream st = connected(0);
     CHECK(st.peer >= 0);
@@ -300,6 +346,8 @@ int main(void) {
         CASE(what_a_socket_has_inherited_stays),
         CASE(other_paths_are_left_alone),
         CASE(a_turn_takes_all_where_near_waits_meanwhile),
+        CASE(one_turn_that_finds_less_does_not_count_for_all),
+        CASE(near_beside_it_in_half_of_the_turns_keeps_them_parts),
         CASE(what_the_kernel_leaves_makes_the_next_turns_parts),
         CASE(a_peer_that_does_not_read_gets_what_the_kernel_has_room_for),
         CASE(a_close_lets_the_kernel_have_it),

@@ -434,7 +434,7 @@ struct sock {
 
     uint32_t segment;       // the largest of the kernel's, or 1
     uint32_t segment_turns; // until it is asked for again
-    uint8_t bulk_full;      // turns on end that began with a full ring
+    uint8_t bulk_full;      // turns that began with a full ring, less others
     uint8_t bulk_part;      // turns until one may take all of it again
     bool bulk_low;          // TCP_NOTSENT_LOWAT is ours
     bool bulk_known;        // it was looked at
