@@ -34,7 +34,8 @@ SIZE_GOALS = {  # lines of size-report
     "shared: lines of a socket": ("shared control of a socket", 128),
 }
 SHARE_GOAL = 0.95  # of the throughput that few sockets have, with many open
-INSTANCES = 3  # of all programs of a work: each has other pages, and another speed
+MORE_ROUNDS = 3  # and shorter ones: that share is a ratio of four rounds
+INSTANCES = 6  # of all programs of a work: each has other pages, and another speed
 
 
 class Measurement:
@@ -51,6 +52,8 @@ class Measurement:
         self.memory = collections.defaultdict(list)  # of each instance
 
     def run(self, rounds, round_ns, trace):
+        if self.work.beside:
+            rounds, round_ns = rounds * MORE_ROUNDS, round_ns / 2
         shares = [1] if self.work.idle else shares_of(rounds)
         for i, share in enumerate(shares):
             last = i == len(shares) - 1

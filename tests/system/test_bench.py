@@ -129,7 +129,7 @@ class FakeSide:
         FakeSide.started.append(self)
 
     def calibrate(self, ns, known):
-        self.known = known
+        self.known, self.asked_ns = known, ns
         self.far.rung += 1000  # is of no round
         self.slept += 1000
         return known or 10
@@ -184,16 +184,17 @@ def fakes():
 def instances():
     """The rounds of a work are shared among fresh programs, and costs are theirs alone."""
     with fakes():
-        m = rows.Measurement(WORK, ONE).run(7, 1e6, trace=False)
+        m = rows.Measurement(WORK, ONE).run(14, 1e6, trace=False)
     for mode in ("native", "farsock", "floor"):
         here = [side for side in FakeSide.started if side.mode == mode]
-        check_equal([side.rounds for side in here], [3, 2, 2], f"rounds of {mode}")
-        check_equal([side.known for side in here], [None, 10, 10], "what is known")
-        check_equal(len({side.far for side in here}), 3, "farsockds")
-        check_equal(m.slept[mode], 14, f"sleeps of {mode}")
-        check_equal(len(m.memory[mode]), 3, f"looks at the memory of {mode}")
-    check_equal(m.counted["near doorbells"], 7, "doorbells of all rounds")
-    check_equal([rows.shares_of(n) for n in (2, 3, 9)], [[1, 1], [1, 1, 1], [3, 3, 3]], "")
+        check_equal([side.rounds for side in here], [3, 3, 2, 2, 2, 2], f"rounds of {mode}")
+        check_equal([side.known for side in here], [None, *[10] * 5], "what is known")
+        check_equal(len({side.far for side in here}), 6, "farsockds")
+        check_equal(m.slept[mode], 28, f"sleeps of {mode}")
+        check_equal(len(m.memory[mode]), 6, f"looks at the memory of {mode}")
+    check_equal(m.counted["near doorbells"], 14, "doorbells of all rounds")
+    check_equal([rows.shares_of(n) for n in (2, 3, 9)],
+                [[1, 1], [1, 1, 1], [2, 2, 2, 1, 1, 1]], "shares")  # fmt: skip
 
 
 @test
@@ -224,8 +225,9 @@ def beside_another():
     fars = {side.name: side.far for side in FakeSide.started[-4:]}
     check(fars["farsock"] is fars["native"] is not fars["farsock beside"], fars)
     check_equal({name: len(found) for name, found in m.rounds.items()},
-                dict.fromkeys(fars, 4), "rounds")  # fmt: skip
-    check_equal(m.counted["near doorbells"], 4, "doorbells")
+                dict.fromkeys(fars, 12), "rounds, three times as many")  # fmt: skip
+    check_equal(m.counted["near doorbells"], 12, "doorbells")
+    check_equal({side.asked_ns for side in FakeSide.started}, {0.5e6}, "their time")
     for name, times in {
         "native": (100, 100, 400),
         "native beside": (50, 100, 200),
